@@ -1,0 +1,17 @@
+// The sub-commands of `gossamer`. Each add_* function, one file each, adds its sub-command with its options to the
+// program; the callback does the work and throws Error (base/error.h), which main() turns into exit code 1.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace gossamer::apps {
+
+void add_chat(CLI::App& program);
+void add_generate(CLI::App& program);
+void add_harmony(CLI::App& program);
+void add_inspect(CLI::App& program);
+void add_score(CLI::App& program);
+void add_synth(CLI::App& program);
+void add_tokenize(CLI::App& program);
+
+}  // namespace gossamer::apps

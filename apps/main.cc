@@ -1,0 +1,20 @@
+// gossamer: one program, one sub-command a file (commands.h).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "apps/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App program{"Gossamer: inference for GPT-2, GPT-NeoX and GPT-OSS checkpoint folders", "gossamer"};
+  program.require_subcommand(1);
+  gossamer::apps::add_tokenize(program);
+  gossamer::apps::add_harmony(program);
+  try {
+    CLI11_PARSE(program, argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gossamer: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,33 @@
+// A read-only memory-mapped file. Used by checkpoint/ for weights and by text/ for tokenizer.json.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace gossamer {
+
+class MappedFile {
+ public:
+  // Throws Error naming the file when it cannot be opened, is not a regular file, or cannot be mapped.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+
+  // Gives the resident pages that lie wholly inside `range` back to the system; they are read again from
+  // the file when touched. Loading calls this so that the source and its prepared copy are never both resident.
+  void release(std::span<const std::byte> range) const;
+
+ private:
+  std::filesystem::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace gossamer
