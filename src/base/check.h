@@ -27,13 +27,12 @@ template <typename A, typename B>
       ::gossamer::check_failed(__FILE__, __LINE__, #condition, std::string()); \
   } while (false)
 
-#define GOSSAMER_CHECK_OP(a, op, b)                                             \
-  do {                                                                          \
-    const auto& check_a = (a);                                                  \
-    const auto& check_b = (b);                                                  \
-    if (!(check_a op check_b)) [[unlikely]]                                     \
-      ::gossamer::check_op_failed(__FILE__, __LINE__, #a " " #op " " #b, check_a, \
-                                  check_b);                                     \
+#define GOSSAMER_CHECK_OP(a, op, b)                                                         \
+  do {                                                                                      \
+    const auto& check_a = (a);                                                              \
+    const auto& check_b = (b);                                                              \
+    if (!(check_a op check_b)) [[unlikely]]                                                 \
+      ::gossamer::check_op_failed(__FILE__, __LINE__, #a " " #op " " #b, check_a, check_b); \
   } while (false)
 
 #define GOSSAMER_CHECK_EQ(a, b) GOSSAMER_CHECK_OP(a, ==, b)

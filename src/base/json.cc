@@ -14,8 +14,7 @@ json::value parse_json(std::string_view text, const std::string& where) {
   if (!error && parsed < text.size()) error = json::make_error_code(json::error::extra_data);
   if (!error) parser.finish(error);
   if (error) {
-    throw Error("{}: not valid JSON: {} at byte {} of {}", where, error.message(), parsed,
-                text.size());
+    throw Error("{}: not valid JSON: {} at byte {} of {}", where, error.message(), parsed, text.size());
   }
   return parser.release();
 }

@@ -21,7 +21,8 @@ class MappedFile {
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
   // Gives the resident pages that lie wholly inside `range` back to the system; they are read again from
-  // the file when touched. Loading calls this so that the source and its prepared copy are never both resident.
+  // the file when touched. Loading calls this so that the source and its prepared copy are never both
+  // resident.
   void release(std::span<const std::byte> range) const;
 
  private:

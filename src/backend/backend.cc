@@ -1,0 +1,161 @@
+#include "backend/backend.h"
+
+namespace gossamer {
+namespace {
+
+bool is_activation(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBf16; }
+
+void check_matrix(const Tensor& tensor, int64_t rows, int64_t cols) {
+  GOSSAMER_CHECK_EQ(tensor.shape(), (Shape{rows, cols}));
+}
+
+void check_f32(const Tensor& tensor) { GOSSAMER_CHECK(tensor.dtype() == DType::kF32); }
+
+void check_linear(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& out) {
+  GOSSAMER_CHECK(is_activation(x.dtype()));
+  GOSSAMER_CHECK_EQ(weight.num_experts(), 1);
+  check_matrix(x, x.shape()[0], weight.cols());
+  check_matrix(out, x.shape()[0], weight.rows());
+  check_f32(out);
+  if (!bias.empty()) {
+    check_f32(bias);
+    GOSSAMER_CHECK_EQ(bias.shape(), Shape{weight.rows()});
+  }
+}
+
+void check_attention(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
+                     const KvPool& pool, KvLayer layer) {
+  check_f32(qkv);
+  GOSSAMER_CHECK_EQ(params.num_heads % params.num_kv_heads, 0);
+  check_matrix(qkv, batch.num_tokens(),
+               int64_t{params.num_heads + 2 * params.num_kv_heads} * params.head_dim);
+  GOSSAMER_CHECK_EQ(pool.config().num_kv_heads, params.num_kv_heads);
+  GOSSAMER_CHECK_EQ(pool.config().head_dim, params.head_dim);
+  GOSSAMER_CHECK_LT(static_cast<std::size_t>(layer.kind), pool.config().kinds.size());
+  GOSSAMER_CHECK_LT(layer.index, pool.config().kinds[static_cast<std::size_t>(layer.kind)].num_layers);
+  GOSSAMER_CHECK_EQ(batch.page_tables.size(), pool.config().kinds.size());
+}
+
+}  // namespace
+
+std::unique_ptr<KvPool> Backend::create_kv_pool(const KvPoolConfig& config) const {
+  GOSSAMER_CHECK(config.dtype == DType::kBf16 || config.dtype == DType::kF32);
+  std::vector<std::vector<Buffer>> layers;
+  for (const KvKind& kind : config.kinds) {
+    auto& of_kind = layers.emplace_back();
+    for (int layer = 0; layer < kind.num_layers; ++layer) {
+      of_kind.push_back(allocate(static_cast<std::size_t>(kind.num_pages) * KvPool::page_bytes(config)));
+    }
+  }
+  return std::make_unique<KvPool>(config, std::move(layers));
+}
+
+std::unique_ptr<Weight> Backend::prepare(const WeightSource& source, Format format, DType for_activation) {
+  source.check();
+  GOSSAMER_CHECK(is_activation(for_activation));
+  const bool dense = format_info(format).group_size == 1 && format_info(source.format).group_size == 1;
+  GOSSAMER_CHECK(format == source.format || dense);
+  auto weight = do_prepare(source, format, for_activation);
+  GOSSAMER_CHECK_EQ(weight->size_bytes(),
+                    prepared_bytes(format, source.num_experts, source.rows, source.cols));
+  return weight;
+}
+
+void Backend::embed(const ForwardBatch& batch, const Weight& table, const Tensor& out) {
+  check_f32(out);
+  check_matrix(out, batch.num_tokens(), table.cols());
+  do_embed(batch.ids, table, false, out);
+}
+
+void Backend::embed_positions_add(const ForwardBatch& batch, const Weight& table, const Tensor& inout) {
+  check_f32(inout);
+  check_matrix(inout, batch.num_tokens(), table.cols());
+  do_embed(batch.positions, table, true, inout);
+}
+
+void Backend::layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,
+                         const Tensor& out) {
+  check_f32(x);
+  GOSSAMER_CHECK_EQ(x.shape(), out.shape());
+  GOSSAMER_CHECK_EQ(gain.shape(), Shape{x.shape()[1]});
+  GOSSAMER_CHECK_EQ(bias.shape(), Shape{x.shape()[1]});
+  GOSSAMER_CHECK(is_activation(out.dtype()));
+  do_layer_norm(x, gain, bias, eps, out);
+}
+
+void Backend::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& out) {
+  check_f32(x);
+  GOSSAMER_CHECK_EQ(x.shape(), out.shape());
+  GOSSAMER_CHECK_EQ(gain.shape(), Shape{x.shape()[1]});
+  GOSSAMER_CHECK(is_activation(out.dtype()));
+  do_rms_norm(x, gain, eps, out);
+}
+
+void Backend::linear(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& out) {
+  check_linear(x, weight, bias, out);
+  do_linear(x, weight, bias, false, out);
+}
+
+void Backend::linear_add(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& inout) {
+  check_linear(x, weight, bias, inout);
+  do_linear(x, weight, bias, true, inout);
+}
+
+void Backend::gelu(const Tensor& x, GeluKind kind, const Tensor& out) {
+  check_f32(x);
+  GOSSAMER_CHECK_EQ(x.shape(), out.shape());
+  GOSSAMER_CHECK(is_activation(out.dtype()));
+  do_gelu(x, kind, out);
+}
+
+void Backend::rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
+                            const Rope& rope, KvPool& pool, KvLayer layer) {
+  check_attention(batch, qkv, params, pool, layer);
+  GOSSAMER_CHECK_LE(2 * rope.inv_freq.size(), static_cast<std::size_t>(params.head_dim));
+  do_rope_kv_write(batch, qkv, params, rope, pool, layer);
+}
+
+void Backend::attention(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
+                        const KvPool& pool, KvLayer layer, const Tensor& out) {
+  check_attention(batch, qkv, params, pool, layer);
+  GOSSAMER_CHECK(is_activation(out.dtype()));
+  check_matrix(out, batch.num_tokens(), int64_t{params.num_heads} * params.head_dim);
+  GOSSAMER_CHECK_EQ(params.window, pool.config().kinds[static_cast<std::size_t>(layer.kind)].window);
+  if (!params.sinks.empty()) GOSSAMER_CHECK_EQ(params.sinks.shape(), Shape{params.num_heads});
+  do_attention(batch, qkv, params, pool, layer, out);
+}
+
+void Backend::route_top_k(const Tensor& logits, const Tensor& experts, const Tensor& gates) {
+  check_f32(logits);
+  check_f32(gates);
+  GOSSAMER_CHECK(experts.dtype() == DType::kI32);
+  GOSSAMER_CHECK_EQ(experts.shape(), gates.shape());
+  GOSSAMER_CHECK_EQ(experts.shape()[0], logits.shape()[0]);
+  GOSSAMER_CHECK_LE(experts.shape()[1], logits.shape()[1]);
+  do_route_top_k(logits, experts, gates);
+}
+
+void Backend::moe_add(const Tensor& x, const Tensor& experts, const Tensor& gates, const MoeParams& params,
+                      const Tensor& inout) {
+  GOSSAMER_CHECK(is_activation(x.dtype()));
+  check_f32(inout);
+  GOSSAMER_CHECK_EQ(x.shape(), inout.shape());
+  GOSSAMER_CHECK_EQ(experts.shape(), (Shape{x.shape()[0], params.num_experts_per_token}));
+  GOSSAMER_CHECK_EQ(gates.shape(), experts.shape());
+  GOSSAMER_CHECK_EQ(params.gate_up->cols(), x.shape()[1]);
+  GOSSAMER_CHECK_EQ(params.gate_up->rows(), 2 * params.down->cols());
+  GOSSAMER_CHECK_EQ(params.down->rows(), x.shape()[1]);
+  GOSSAMER_CHECK_EQ(params.gate_up_bias.shape(),
+                    (Shape{params.gate_up->num_experts(), params.gate_up->rows()}));
+  GOSSAMER_CHECK_EQ(params.down_bias.shape(), (Shape{params.down->num_experts(), params.down->rows()}));
+  do_moe_add(x, experts, gates, params, inout);
+}
+
+void Backend::gather_rows(const Tensor& x, const std::vector<int32_t>& rows, const Tensor& out) {
+  check_f32(x);
+  check_f32(out);
+  check_matrix(out, static_cast<int64_t>(rows.size()), x.shape()[1]);
+  do_gather_rows(x, rows, out);
+}
+
+}  // namespace gossamer
