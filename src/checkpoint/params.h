@@ -30,11 +30,11 @@ struct ParamPart {
 // (MXFP4, [E, rows, cols / 32, 16] and [E, rows, cols / 32]) or as `NAME` (dense, transposed: [E, cols,
 // rows]).
 struct MatrixParam {
-  std::vector<ParamPart> parts;  // stacked in this order
+  std::vector<ParamPart> parts = {};  // stacked in this order
   int64_t num_experts = 0;       // 0: not an expert matrix
   int64_t cols = 0;
   bool transposed = false;         // stored [cols, rows] (Conv1D)
-  std::vector<int32_t> row_order;  // see WeightSource::row_order
+  std::vector<int32_t> row_order = {};  // see WeightSource::row_order
   ShardAxis shard = ShardAxis::kReplicated;
   int64_t rows_per_token =
       0;  // rows times experts that one token is multiplied with; 0 for tables that are looked up
@@ -45,9 +45,9 @@ struct MatrixParam {
 
 // A vector, or [num_experts, rows] of them (expert biases).
 struct VectorParam {
-  std::vector<ParamPart> parts;
+  std::vector<ParamPart> parts = {};
   int64_t num_experts = 0;
-  std::vector<int32_t> row_order;
+  std::vector<int32_t> row_order = {};
   ShardAxis shard = ShardAxis::kReplicated;
   Tensor* tensor = nullptr;
 

@@ -22,10 +22,11 @@ struct ModelInfo {
   AttentionParams attention;    // head counts and head_dim (the same in every layer)
   std::vector<int> windows;     // of each attention kind; 0: full. KvPoolConfig::kinds in the same order
   std::vector<KvLayer> layers;  // [num_layers] where each layer's keys and values lie
-  // Of the expert feed-forward; 0 where there is none.
+  // Experts; 0 where the feed-forward is dense.
   int64_t num_experts = 0;
   int64_t num_experts_per_token = 0;
-  int64_t ffn_dim = 0;
+  int64_t ffn_dim = 0;             // of one expert, or of the dense feed-forward
+  bool parallel_residual = false;  // attention and feed-forward read the same input (NeoX)
 };
 
 // The activations of one step: made once, at addresses that do not change.
