@@ -1,0 +1,118 @@
+#include "base/thread_pool.h"
+
+#include <chrono>
+
+#include "base/check.h"
+
+namespace gossamer {
+namespace {
+
+// How long a worker looks for the next region before it sleeps, and the caller for the last task before it
+// yields. Long enough to span the serial work between two regions of a step; waking a sleeper costs about
+// as much (50 us under a hypervisor).
+constexpr auto kSpinTime = std::chrono::microseconds(100);
+constexpr int kPausesPerClockRead = 32;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Spins until `ready()` or the time is up; returns whether it is ready.
+template <typename Ready>
+bool spin_until(Ready ready) {
+  for (int i = 0; i < kPausesPerClockRead; ++i) {
+    if (ready()) return true;
+    pause();
+  }
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  while (std::chrono::steady_clock::now() < deadline) {
+    for (int i = 0; i < kPausesPerClockRead; ++i) {
+      if (ready()) return true;
+      pause();
+    }
+  }
+  return ready();
+}
+
+constexpr uint32_t region_of(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
+constexpr uint32_t task_of(uint64_t ticket) { return static_cast<uint32_t>(ticket); }
+
+}  // namespace
+
+ThreadPool::ThreadPool(int num_threads) {
+  GOSSAMER_CHECK_GE(num_threads, 1);
+  workers_.reserve(static_cast<std::size_t>(num_threads - 1));
+  for (int thread = 1; thread < num_threads; ++thread)
+    workers_.emplace_back([this, thread] { work(thread); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true);
+  region_.fetch_add(1);
+  region_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(int64_t count, void* body, Function function) {
+  GOSSAMER_CHECK(count >= 0 && count < INT64_C(0xffffffff));
+  const std::lock_guard<std::mutex> one_region_at_a_time(callers_);
+  if (workers_.empty() || count <= 1) {
+    for (int64_t task = 0; task < count; ++task) function(body, task, 0);
+    return;
+  }
+  body_.store(body, std::memory_order_relaxed);
+  function_.store(function, std::memory_order_relaxed);
+  count_.store(static_cast<uint32_t>(count), std::memory_order_relaxed);
+  num_done_.store(0, std::memory_order_relaxed);
+  const uint64_t ticket = static_cast<uint64_t>(region_of(ticket_.load(std::memory_order_relaxed)) + 1) << 32;
+  ticket_.store(ticket, std::memory_order_release);
+  // Either the worker going to sleep sees the new region, or we see the sleeper: both orders are
+  // sequentially consistent.
+  region_.store(region_of(ticket));
+  if (num_sleeping_.load() > 0) region_.notify_all();
+
+  take_tasks(ticket, 0);
+  const auto all_done = [this, count] {
+    return num_done_.load(std::memory_order_acquire) == static_cast<uint32_t>(count);
+  };
+  // A worker that holds the last task may have lost its processor to somebody else: let it have ours.
+  while (!spin_until(all_done)) std::this_thread::yield();
+}
+
+void ThreadPool::take_tasks(uint64_t ticket, int thread) {
+  const uint32_t region = region_of(ticket);
+  for (;;) {
+    // Read before the claim: if the claim succeeds, the region had not ended and these are its own.
+    void* body = body_.load(std::memory_order_relaxed);
+    const Function function = function_.load(std::memory_order_relaxed);
+    const uint32_t count = count_.load(std::memory_order_relaxed);
+    do {
+      if (region_of(ticket) != region || task_of(ticket) >= count) return;
+    } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
+                                            std::memory_order_acquire));
+    function(body, task_of(ticket), thread);
+    num_done_.fetch_add(1, std::memory_order_release);
+    ticket = ticket_.load(std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::work(int thread) {
+  uint32_t seen = 0;
+  for (;;) {
+    const auto changed = [this, seen] { return region_.load(std::memory_order_acquire) != seen; };
+    if (!spin_until(changed)) {
+      num_sleeping_.fetch_add(1);
+      region_.wait(seen);
+      num_sleeping_.fetch_sub(1);
+    }
+    if (stop_.load()) return;
+    seen = region_.load(std::memory_order_acquire);
+    take_tasks(ticket_.load(std::memory_order_acquire), thread);
+  }
+}
+
+}  // namespace gossamer
