@@ -1,0 +1,65 @@
+// Choosing the next token from a row of logits. Pure functions of the row, the parameters, the tokens so far
+// and a counter: the same seed gives the same text whatever runs beside it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+
+namespace gossamer {
+
+// Ranges are those of check_sampling_params. Applied in this order: logit_bias, repetition_penalty (prompt
+// and output), presence and frequency penalties (output), temperature, top_k, top_p, min_p.
+struct SamplingParams {
+  float temperature = 1.0F;  // 0: greedy
+  int32_t top_k = 0;         // 0: off
+  float top_p = 1.0F;        // smallest set of most likely tokens whose probabilities reach this
+  float min_p = 0.0F;        // drops tokens less likely than this times the most likely
+  float repetition_penalty =
+      1.0F;  // Keskar et al. 2019, arXiv:1909.05858: divides positive, multiplies negative logits
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  std::map<int32_t, float> logit_bias;
+  uint64_t seed = 0;
+};
+
+// Says which parameter is out of range, what was expected and what was found; nothing when all are fine.
+std::optional<RequestError> check_sampling_params(const SamplingParams& params, int64_t vocab_size);
+
+// Philox4x32-10 (Salmon et al., SC 2011): random bits number `counter` of stream `seed`.
+std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter);
+
+// Owns scratch for one vocabulary; one sampler serves all sequences of an engine, one after the other.
+class Sampler {
+ public:
+  // Ids from `num_sampled_ids` on are never chosen (rows beyond the tokenizer's vocabulary).
+  Sampler(int64_t vocab_size, int64_t num_sampled_ids);
+
+  // Chooses a token. `logits` [vocab_size]; `index`: how many tokens this sequence has sampled before. An
+  // error value when a logit is NaN or +infinity, or when nothing can be chosen.
+  Result<int32_t> sample(std::span<const float> logits, const SamplingParams& params,
+                         std::span<const int32_t> prompt, std::span<const int32_t> output, uint64_t index);
+
+ private:
+  void apply_bias_and_penalties(const SamplingParams& params, std::span<const int32_t> prompt,
+                                std::span<const int32_t> output);
+  int32_t draw(const SamplingParams& params, uint64_t index);
+
+  struct Candidate {
+    float logit;
+    int32_t id;
+  };
+  int64_t num_sampled_ids_;
+  std::vector<float> logits_;          // [num_sampled_ids]
+  std::vector<int32_t> counts_;        // [num_sampled_ids] occurrences in the output; zero between calls
+  std::vector<uint8_t> seen_;          // [num_sampled_ids] occurs in prompt or output; zero between calls
+  std::vector<Candidate> candidates_;  // what top-k, top-p and min-p have left
+};
+
+}  // namespace gossamer
