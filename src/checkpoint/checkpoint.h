@@ -9,20 +9,25 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "checkpoint/checkpoint_files.h"
 #include "checkpoint/config_reader.h"
 #include "tensor/tensor.h"
 
 namespace gossamer {
 
 struct StoredTensor {
-  ConstTensor tensor;
+  ConstTensor tensor;                // its bytes may start at any address: unaligned loads only
   const MappedFile* file = nullptr;  // for messages and for giving pages back
-  std::string stored_name;           // the name in the file, where a layout renamed it
+  std::string stored_name;           // the name in the file
+  // The dtype of a tensor that no model here can use (F8_E4M3, U16, ...); `tensor` is empty then. It is an
+  // error only when a model declares the tensor.
+  std::string unknown_dtype;
 };
 
 class Checkpoint {
@@ -32,7 +37,12 @@ class Checkpoint {
   // are not there.
   static std::unique_ptr<Checkpoint> open(const std::filesystem::path& folder);
 
-  const std::filesystem::path& folder() const { return folder_; }
+  // Where the weights lie: the folder given to open(), or its `original/`.
+  const std::filesystem::path& folder() const { return files_.folder; }
+  // The path of a side file (tokenizer.json, chat_template.jinja), also looked for beside `original/`;
+  // nothing when there is none.
+  std::optional<std::filesystem::path> find_file(const std::string& name) const { return files_.find(name); }
+
   // config.json with HF keys, whatever the layout.
   const ConfigReader& config() const { return *config_; }
   // generation_config.json; an empty object when there is none.
@@ -42,8 +52,10 @@ class Checkpoint {
   const StoredTensor* find(const std::string& name) const;
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
 
-  // Gives the pages of these mapped bytes back to the system.
+  // Both take bytes of one stored tensor. release() gives their pages back to the system. prefetch() asks it
+  // to read them from disk ahead of time: into its own cache, which does not count as ours.
   void release(std::span<const std::byte> bytes) const;
+  void prefetch(std::span<const std::byte> bytes) const;
 
   // Bytes of all tensors as stored.
   std::size_t stored_bytes() const;
@@ -51,10 +63,15 @@ class Checkpoint {
  private:
   Checkpoint() = default;
 
-  std::filesystem::path folder_;
+  void read_configs();
+  void map_shards();
+  void check_index() const;
+  void unify_names();
+
+  CheckpointFiles files_;
   std::unique_ptr<ConfigReader> config_;
   std::unique_ptr<ConfigReader> generation_config_;
-  std::vector<std::unique_ptr<MappedFile>> files_;
+  std::vector<std::unique_ptr<MappedFile>> shards_;
   std::map<std::string, StoredTensor> tensors_;
 };
 

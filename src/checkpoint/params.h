@@ -31,9 +31,9 @@ struct ParamPart {
 // rows]).
 struct MatrixParam {
   std::vector<ParamPart> parts = {};  // stacked in this order
-  int64_t num_experts = 0;       // 0: not an expert matrix
+  int64_t num_experts = 0;            // 0: not an expert matrix
   int64_t cols = 0;
-  bool transposed = false;         // stored [cols, rows] (Conv1D)
+  bool transposed = false;              // stored [cols, rows] (Conv1D)
   std::vector<int32_t> row_order = {};  // see WeightSource::row_order
   ShardAxis shard = ShardAxis::kReplicated;
   int64_t rows_per_token =
@@ -66,7 +66,9 @@ struct ResolvedMatrix {
   WeightSource source;
 };
 
-// Finds every declared parameter and checks all dtypes and shapes. Throws one Error naming the first missing,
+// Finds every declared parameter, vectors too, and checks all dtypes and shapes. Dense matrices may be F32,
+// BF16 or F16 (the parts of one matrix alike); vectors may also be F64. The result is in the order of
+// params.matrices and refers to `params` and `checkpoint`. Throws one Error naming the first missing,
 // misshapen or unexpected tensor (and how many more there are), before anything is loaded.
 std::vector<ResolvedMatrix> resolve_matrices(const Checkpoint& checkpoint, const ParamList& params);
 
