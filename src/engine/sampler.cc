@@ -141,14 +141,13 @@ void Sampler::apply_bias_and_penalties(const SamplingParams& params, std::span<c
 int32_t Sampler::draw(const SamplingParams& params, uint64_t index) {
   const float largest = *std::max_element(logits_.begin(), logits_.end());
   const double inverse_temperature = 1.0 / params.temperature;
-  // Relative to the most likely token; beyond exp(-50) a token cannot be drawn from 53 bits in practice, and
-  // is dropped at once, which keeps the sort below short.
-  const double floor =
-      params.min_p > 0.0F ? std::max(-50.0, std::log(static_cast<double>(params.min_p))) : -50.0;
+  // Relative to the most likely token: what lies beyond exp(-50) cannot be drawn from 53 bits, and dropping
+  // it at once keeps the sort below short.
+  constexpr double kFloor = -50.0;
   candidates_.clear();
   for (int64_t id = 0; id < num_sampled_ids_; ++id) {
     const float logit = logits_[static_cast<std::size_t>(id)];
-    if ((static_cast<double>(logit) - largest) * inverse_temperature >= floor) {
+    if ((static_cast<double>(logit) - largest) * inverse_temperature >= kFloor) {
       candidates_.push_back({logit, static_cast<int32_t>(id)});
     }
   }
@@ -173,6 +172,10 @@ int32_t Sampler::draw(const SamplingParams& params, uint64_t index) {
       kept += probability(candidates_[count++]);
     candidates_.resize(std::max<std::size_t>(count, 1));
     total = kept;
+  }
+  while (candidates_.size() > 1 && probability(candidates_.back()) < params.min_p) {  // the most likely has 1
+    total -= probability(candidates_.back());
+    candidates_.pop_back();
   }
   double target = uniform(params.seed, index) * total;
   for (const Candidate& candidate : candidates_) {
