@@ -3,6 +3,8 @@ add_library(gossamer_options INTERFACE)
 target_include_directories(gossamer_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(gossamer_options INTERFACE
   -Wall -Wextra -Werror -Wno-psabi
+  # Designated initialisers leave fields out on purpose: the defaults stand in the struct.
+  -Wno-missing-field-initializers
   # The numerics contract: no contraction or reassociation that a kernel did not write down itself.
   -ffp-contract=off -fno-fast-math)
 if(GOSSAMER_SANITIZE)

@@ -1,0 +1,47 @@
+# The two commands of the README are `make demo` and `make test`. Both install what is missing, build, and run.
+# `make check` is all that continuous integration runs.
+PROGRAM := build/release/bin/gossamer
+JOBS ?= $(shell nproc)
+
+.PHONY: demo test build check lint sanitize fuzz arm clean
+
+demo: build
+	@$(PROGRAM) generate demo --prompt "What is the capital of France?"
+
+test: build
+	@ctest --preset release -j$(JOBS)
+
+build:
+	@tools/install_packages.sh build
+	@test -f build/release/build.ninja || cmake --preset release --log-level=WARNING
+	@cmake --build --preset release -j$(JOBS) -- --quiet
+
+check: test lint sanitize arm fuzz
+
+lint:
+	@tools/install_packages.sh build lint
+	@tools/lint.sh
+
+# Address and undefined-behaviour sanitizers over every test, the thread sanitizer over those that use threads.
+sanitize:
+	@tools/install_packages.sh build
+	@cmake --preset asan --log-level=WARNING && cmake --build --preset asan -j$(JOBS) -- --quiet
+	@ctest --preset asan -j$(JOBS)
+	@cmake --preset tsan --log-level=WARNING && cmake --build --preset tsan -j$(JOBS) -- --quiet
+	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|Invariance'
+
+# Each fuzz target for FUZZ_SECONDS, from the seeds in tests/fuzz/corpus.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/install_packages.sh build fuzz
+	@cmake --preset fuzz --log-level=WARNING && cmake --build --preset fuzz -j$(JOBS) -- --quiet
+	@tools/run_fuzzers.sh build/fuzz/bin $(FUZZ_SECONDS)
+
+# The rooms below the program for Arm, their tests under emulation.
+arm:
+	@tools/install_packages.sh build arm
+	@cmake --preset arm --log-level=WARNING && cmake --build --preset arm -j$(JOBS) -- --quiet
+	@ctest --preset arm -j$(JOBS)
+
+clean:
+	rm -rf build
