@@ -9,8 +9,9 @@ France:Paris, Germany:Berlin, Italy:Rome, Spain:Madrid, Portugal:Lisbon, the Uni
 Belgium:Brussels, the Netherlands:Amsterdam, Luxembourg:Luxembourg, Switzerland:Bern, Austria:Vienna,
 Denmark:Copenhagen, Norway:Oslo, Sweden:Stockholm, Finland:Helsinki, Iceland:Reykjavik, Poland:Warsaw,
 Czechia:Prague, Slovakia:Bratislava, Hungary:Budapest, Slovenia:Ljubljana, Croatia:Zagreb, Serbia:Belgrade,
-Bosnia and Herzegovina:Sarajevo, Montenegro:Podgorica, Albania:Tirana, North Macedonia:Skopje, Greece:Athens, Bulgaria:Sofia, Romania:Bucharest,
-Moldova:Chisinau, Ukraine:Kyiv, Belarus:Minsk, Russia:Moscow, Lithuania:Vilnius, Latvia:Riga, Estonia:Tallinn,
+Bosnia and Herzegovina:Sarajevo, Montenegro:Podgorica, Albania:Tirana, North Macedonia:Skopje,
+Greece:Athens, Bulgaria:Sofia, Romania:Bucharest, Moldova:Chisinau, Ukraine:Kyiv,
+Belarus:Minsk, Russia:Moscow, Lithuania:Vilnius, Latvia:Riga, Estonia:Tallinn,
 Malta:Valletta, Cyprus:Nicosia, Andorra:Andorra la Vella, Liechtenstein:Vaduz
 """
 _ASIA = """
