@@ -1,0 +1,156 @@
+// Rotary embedding, the key-value cache's layout on this backend, and attention's tasks.
+//
+// A page holds, per kv head, its keys transposed [head_dim, kPageTokens], so that a vector register holds one
+// dimension of several keys, and its values [kPageTokens, head_dim].
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/check.h"
+#include "base/half.h"
+
+namespace gossamer::cpu {
+namespace {
+
+static_assert(kSegmentKeys == kPageTokens);
+
+constexpr int64_t kRopeTokensPerTask = 16;
+
+void put_kv(std::byte* base, bool bf16, int64_t index, float value) {
+  if (bf16) {
+    reinterpret_cast<uint16_t*>(base)[index] = float_to_bf16(value);
+  } else {
+    reinterpret_cast<float*>(base)[index] = value;
+  }
+}
+
+// x[i], x[i + half] rotated by the angle of i.
+void rotate(float* x, int64_t half, const float* cosines, const float* sines) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = a * cosines[i] - b * sines[i];
+    x[i + half] = b * cosines[i] + a * sines[i];
+  }
+}
+
+}  // namespace
+
+const float* CpuBackend::rope_table(const ForwardBatch& batch, const Rope& rope) {
+  const auto half = static_cast<int64_t>(rope.inv_freq.size());
+  const int64_t num_tokens = batch.num_tokens();
+  auto* cosines = layout_.rope.in<float>(scratch_);
+  if (rope_.valid && rope_.scale == rope.scale && rope_.inv_freq == rope.inv_freq) return cosines;
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(2 * num_tokens * half) * sizeof(float), layout_.rope.size);
+  for_each_row(num_tokens, half * 16, [&](int64_t token) {
+    for (int64_t i = 0; i < half; ++i) {
+      const float angle = static_cast<float>(batch.positions[static_cast<std::size_t>(token)]) *
+                          rope.inv_freq[static_cast<std::size_t>(i)];
+      cosines[token * half + i] = static_cast<float>(std::cos(double{angle})) * rope.scale;
+      cosines[(num_tokens + token) * half + i] = static_cast<float>(std::sin(double{angle})) * rope.scale;
+    }
+  });
+  rope_.inv_freq = rope.inv_freq;
+  rope_.scale = rope.scale;
+  rope_.valid = true;
+  return cosines;
+}
+
+void CpuBackend::do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
+                                  const Rope& rope, KvPool& pool, KvLayer layer) {
+  const int64_t num_tokens = batch.num_tokens();
+  const int64_t head_dim = params.head_dim;
+  const int64_t num_rotated = params.num_heads + params.num_kv_heads;
+  const int64_t stride = (num_rotated + params.num_kv_heads) * head_dim;
+  const auto half = static_cast<int64_t>(rope.inv_freq.size());
+  const float* cosines = half > 0 ? rope_table(batch, rope) : nullptr;
+  const bool bf16 = pool.config().dtype == DType::kBf16;
+  const auto element = static_cast<int64_t>(dtype_size(pool.config().dtype));
+  const int64_t head_bytes = head_dim * kPageTokens * element;
+  const auto* sequences = layout_.token_sequence.in<int32_t>(scratch_);
+  const PageTables& tables = batch.page_tables[static_cast<std::size_t>(layer.kind)];
+
+  const auto one_token = [&](int64_t token) {
+    float* row = qkv.as<float>() + token * stride;
+    if (half > 0) {
+      for (int64_t head = 0; head < num_rotated; ++head) {
+        rotate(row + head * head_dim, half, cosines + token * half, cosines + (num_tokens + token) * half);
+      }
+    }
+    const int64_t position = batch.positions[static_cast<std::size_t>(token)];
+    const auto pages = tables.of(sequences[token]);
+    const auto page_index = static_cast<std::size_t>(position / kPageTokens);
+    GOSSAMER_CHECK_LT(page_index, pages.size());
+    if (pages[page_index] < 0) return;  // outside the window already: nobody will look
+    const int64_t slot = position % kPageTokens;
+    std::byte* page = pool.page(layer, pages[page_index]);
+    for (int64_t head = 0; head < params.num_kv_heads; ++head) {
+      const float* k = row + (params.num_heads + head) * head_dim;
+      const float* v = row + (num_rotated + head) * head_dim;
+      std::byte* keys = page + head * head_bytes;
+      std::byte* values = page + (params.num_kv_heads + head) * head_bytes;
+      for (int64_t i = 0; i < head_dim; ++i) put_kv(keys, bf16, i * kPageTokens + slot, k[i]);
+      for (int64_t i = 0; i < head_dim; ++i) put_kv(values, bf16, slot * head_dim + i, v[i]);
+    }
+  };
+  pool_.parallel_for((num_tokens + kRopeTokensPerTask - 1) / kRopeTokensPerTask, [&](int64_t task, int) {
+    const int64_t end = std::min(num_tokens, (task + 1) * kRopeTokensPerTask);
+    for (int64_t token = task * kRopeTokensPerTask; token < end; ++token) one_token(token);
+  });
+}
+
+void CpuBackend::do_attention(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
+                              const KvPool& pool, KvLayer layer, const Tensor& out) {
+  const int64_t head_dim = params.head_dim;
+  const int64_t group = params.num_heads / params.num_kv_heads;
+  const int64_t q_stride = (params.num_heads + 2 * params.num_kv_heads) * head_dim;
+  const int64_t out_stride = params.num_heads * head_dim;
+  const bool bf16 = pool.config().dtype == DType::kBf16;
+  const int64_t head_bytes = head_dim * kPageTokens * static_cast<int64_t>(dtype_size(pool.config().dtype));
+  const PageTables& tables = batch.page_tables[static_cast<std::size_t>(layer.kind)];
+  const auto out_element = static_cast<int64_t>(dtype_size(out.dtype()));
+  GOSSAMER_CHECK_LE(params.num_heads, limits_.num_heads);
+  GOSSAMER_CHECK_LE(params.head_dim, limits_.head_dim);
+
+  auto* tiles = layout_.query_tiles.in<QueryTile>(scratch_);
+  int64_t num_tiles = 0;
+  const auto tile_tokens = static_cast<int32_t>(std::max<int64_t>(1, kQueryRows / group));
+  for (int32_t s = 0; s < batch.num_sequences(); ++s) {
+    const int32_t end = batch.sequence_offsets[static_cast<std::size_t>(s) + 1];
+    for (int32_t token = batch.sequence_offsets[static_cast<std::size_t>(s)]; token < end;
+         token += tile_tokens) {
+      tiles[num_tiles++] = {s, token, std::min(tile_tokens, end - token)};
+    }
+  }
+  if (num_tiles == 0) return;
+  // Page 0's address plus page * page_bytes; the pool's pages of one layer are one array.
+  const auto* base = reinterpret_cast<const uint8_t*>(pool.page(layer, 0));
+  pool_.parallel_for(num_tiles * params.num_kv_heads, [&](int64_t task, int thread) {
+    // Later queries see more keys: longest tasks first.
+    const QueryTile& tile = tiles[num_tiles - 1 - task / params.num_kv_heads];
+    const int64_t head = task % params.num_kv_heads;
+    kernels_.attention(
+        {.q = qkv.as<float>() + tile.first_token * q_stride + head * group * head_dim,
+         .q_stride = q_stride,
+         .out = out.bytes() + (tile.first_token * out_stride + head * group * head_dim) * out_element,
+         .out_stride = out_stride,
+         .out_bf16 = out.dtype() == DType::kBf16,
+         .num_tokens = tile.num_tokens,
+         .group = static_cast<int>(group),
+         .head_dim = params.head_dim,
+         .first_position = batch.positions[static_cast<std::size_t>(tile.first_token)],
+         .window = params.window,
+         .scale = params.scale,
+         .sinks = params.sinks.empty() ? nullptr : params.sinks.as<float>() + head * group,
+         .pages = tables.of(tile.sequence).data(),
+         .keys = base + head * head_bytes,
+         .values = base + (params.num_kv_heads + head) * head_bytes,
+         .page_bytes = static_cast<int64_t>(KvPool::page_bytes(pool.config())),
+         .kv_bf16 = bf16,
+         .scratch = reinterpret_cast<float*>(layout_.thread_attention.in<std::byte>(scratch_) +
+                                             static_cast<std::size_t>(thread) * layout_.attention_stride)});
+  });
+}
+
+}  // namespace gossamer::cpu

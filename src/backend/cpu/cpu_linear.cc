@@ -1,0 +1,204 @@
+// Products with packed weights: linear, linear_add and the expert feed-forward. Threads split output rows
+// and tokens, never the inner dimension.
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/check.h"
+#include "base/half.h"
+
+namespace gossamer::cpu {
+namespace {
+
+constexpr int64_t kTasksPerThread = 32;
+// Tokens per task where a product has too few panels for all threads (a router's 32 rows).
+constexpr int64_t kTokensPerTask = 64;
+
+const float* floats_or_null(const Tensor& tensor) { return tensor.empty() ? nullptr : tensor.as<float>(); }
+
+void widen_row(const std::byte* bf16, int64_t count, float* out) {
+  const auto* numbers = reinterpret_cast<const uint16_t*>(bf16);
+  for (int64_t i = 0; i < count; ++i) out[i] = bf16_to_float(numbers[i]);
+}
+
+}  // namespace
+
+LinearKernel CpuBackend::choose_linear(const PackedWeight& weight, DType activation, bool* widen) const {
+  const auto format = static_cast<std::size_t>(weight.format());
+  *widen = false;
+  if (activation == DType::kF32) return kernels_.linear_f32[format];
+  if (weight.tiles() && kernels_.linear_bf16_tiles[format] != nullptr)
+    return kernels_.linear_bf16_tiles[format];
+  if (kernels_.linear_bf16[format] != nullptr) return kernels_.linear_bf16[format];
+  *widen = true;
+  return kernels_.linear_f32[format];
+}
+
+ConstTensor CpuBackend::widened(const ConstTensor& x) {
+  const int64_t rows = x.shape()[0];
+  const int64_t cols = x.shape()[1];
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * cols) * sizeof(float), layout_.wide.size);
+  auto* wide = layout_.wide.in<float>(scratch_);
+  const int64_t rows_per_task = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cols));
+  pool_.parallel_for((rows + rows_per_task - 1) / rows_per_task, [&](int64_t task, int) {
+    const int64_t begin = task * rows_per_task;
+    const int64_t count = std::min(rows - begin, rows_per_task) * cols;
+    widen_row(x.bytes() + begin * cols * 2, count, wide + begin * cols);
+  });
+  return {wide, DType::kF32, x.shape()};
+}
+
+int64_t CpuBackend::panels_per_task(int64_t num_panels) const {
+  return std::max<int64_t>(1, num_panels / (pool_.num_threads() * kTasksPerThread));
+}
+
+void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
+                           const Tensor& out) {
+  const auto& packed = static_cast<const PackedWeight&>(weight);
+  const int64_t num_tokens = x.shape()[0];
+  if (num_tokens == 0) return;
+  bool widen = false;
+  const LinearKernel kernel = choose_linear(packed, x.dtype(), &widen);
+  const ConstTensor input = widen ? widened(x) : ConstTensor(x);
+  GOSSAMER_CHECK_LE(packed.cols(), std::max(limits_.max_cols, std::max(limits_.hidden_dim, limits_.ffn_dim)));
+
+  const int64_t panels = panels_per_task(packed.num_panels());
+  const int64_t row_tasks = (packed.num_panels() + panels - 1) / panels;
+  const bool split_tokens = row_tasks < pool_.num_threads() * 4 && num_tokens > kTokensPerTask;
+  const int64_t tokens = split_tokens ? kTokensPerTask : num_tokens;
+  const int64_t token_tasks = (num_tokens + tokens - 1) / tokens;
+  pool_.parallel_for(row_tasks * token_tasks, [&](int64_t task, int thread) {
+    const int64_t first_token = task / row_tasks * tokens;
+    const int64_t first_panel = task % row_tasks * panels;
+    kernel(
+        {.x = input.bytes() + first_token * packed.cols() * static_cast<int64_t>(dtype_size(input.dtype())),
+         .x_stride = packed.cols(),
+         .weight = packed.expert(0),
+         .panel_bytes = packed.panel_bytes(),
+         .bias = floats_or_null(bias),
+         .out = out.as<float>() + first_token * packed.rows(),
+         .out_stride = packed.rows(),
+         .num_tokens = std::min(tokens, num_tokens - first_token),
+         .rows = packed.rows(),
+         .cols = packed.cols(),
+         .panel_begin = first_panel,
+         .panel_end = std::min(first_panel + panels, packed.num_panels()),
+         .add = add,
+         .scratch = layout_.thread_panel.in<std::byte>(scratch_) +
+                    static_cast<std::size_t>(thread) * layout_.panel_stride});
+  });
+}
+
+void CpuBackend::group_slots(const int32_t* experts, int64_t num_slots, int64_t num_experts) {
+  auto* begin = layout_.expert_begin.in<int32_t>(scratch_);
+  auto* order = layout_.slot_order.in<int32_t>(scratch_);
+  auto* row = layout_.slot_row.in<int32_t>(scratch_);
+  std::fill(begin, begin + num_experts + 1, 0);
+  for (int64_t slot = 0; slot < num_slots; ++slot) {
+    GOSSAMER_CHECK(experts[slot] >= 0 && experts[slot] < num_experts);
+    ++begin[experts[slot] + 1];
+  }
+  for (int64_t expert = 0; expert < num_experts; ++expert) begin[expert + 1] += begin[expert];
+  // Filling moves each begin to its end, which is the next one's begin: shift back afterwards.
+  for (int64_t slot = 0; slot < num_slots; ++slot) {
+    row[slot] = begin[experts[slot]]++;
+    order[row[slot]] = static_cast<int32_t>(slot);
+  }
+  for (int64_t expert = num_experts; expert > 0; --expert) begin[expert] = begin[expert - 1];
+  begin[0] = 0;
+}
+
+template <typename After>
+void CpuBackend::linear_experts(const PackedWeight& weight, const ConstTensor& x, const Tensor& bias,
+                                float* out, After after) {
+  bool widen = false;
+  const LinearKernel kernel = choose_linear(weight, x.dtype(), &widen);
+  const ConstTensor input = widen ? widened(x) : ConstTensor(x);
+  const auto* begin = layout_.expert_begin.in<int32_t>(scratch_);
+  auto* active = layout_.active_experts.in<int32_t>(scratch_);
+  int64_t num_active = 0;
+  for (int32_t expert = 0; expert < weight.num_experts(); ++expert) {
+    if (begin[expert] < begin[expert + 1]) active[num_active++] = expert;
+  }
+  const int64_t panels = panels_per_task(num_active * weight.num_panels());
+  const int64_t tasks_per_expert = (weight.num_panels() + panels - 1) / panels;
+  pool_.parallel_for(num_active * tasks_per_expert, [&](int64_t task, int thread) {
+    const int32_t expert = active[task / tasks_per_expert];
+    const int64_t first_panel = task % tasks_per_expert * panels;
+    const int64_t first_slot = begin[expert];
+    const int64_t num_slots = begin[expert + 1] - first_slot;
+    const LinearArgs args = {
+        .x = input.bytes() + first_slot * weight.cols() * static_cast<int64_t>(dtype_size(input.dtype())),
+        .x_stride = weight.cols(),
+        .weight = weight.expert(expert),
+        .panel_bytes = weight.panel_bytes(),
+        .bias = bias.as<float>() + expert * weight.rows(),
+        .out = out + first_slot * weight.rows(),
+        .out_stride = weight.rows(),
+        .num_tokens = num_slots,
+        .rows = weight.rows(),
+        .cols = weight.cols(),
+        .panel_begin = first_panel,
+        .panel_end = std::min(first_panel + panels, weight.num_panels()),
+        .add = false,
+        .scratch = layout_.thread_panel.in<std::byte>(scratch_) +
+                   static_cast<std::size_t>(thread) * layout_.panel_stride};
+    kernel(args);
+    after(args, first_slot);
+  });
+}
+
+void CpuBackend::do_moe_add(const Tensor& x, const Tensor& experts, const Tensor& gates,
+                            const MoeParams& params, const Tensor& inout) {
+  const auto& gate_up = static_cast<const PackedWeight&>(*params.gate_up);
+  const auto& down = static_cast<const PackedWeight&>(*params.down);
+  const int64_t num_tokens = x.shape()[0];
+  const int64_t k = params.num_experts_per_token;
+  const int64_t num_slots = num_tokens * k;
+  const int64_t hidden = gate_up.cols();
+  const int64_t ffn = down.cols();
+  if (num_slots == 0) return;
+  GOSSAMER_CHECK_LE(num_slots, limits_.max_tokens * limits_.num_experts_per_token);
+  GOSSAMER_CHECK_LE(gate_up.num_experts(), limits_.num_experts);
+  GOSSAMER_CHECK_LE(hidden, limits_.hidden_dim);
+  GOSSAMER_CHECK_LE(ffn, limits_.ffn_dim);
+  group_slots(experts.as<int32_t>(), num_slots, gate_up.num_experts());
+
+  const auto* order = layout_.slot_order.in<int32_t>(scratch_);
+  const auto* slot_row = layout_.slot_row.in<int32_t>(scratch_);
+  auto* expert_x = layout_.expert_x.in<std::byte>(scratch_);
+  auto* expert_h = layout_.expert_h.in<std::byte>(scratch_);
+  auto* expert_gate_up = layout_.expert_gate_up.in<float>(scratch_);
+  auto* expert_down = layout_.expert_down.in<float>(scratch_);
+
+  const std::size_t row_bytes = static_cast<std::size_t>(hidden) * dtype_size(x.dtype());
+  for_each_row(num_slots, hidden, [&](int64_t row) {
+    std::memcpy(expert_x + static_cast<std::size_t>(row) * row_bytes,
+                x.bytes() + static_cast<std::size_t>(order[row] / k) * row_bytes, row_bytes);
+  });
+  const bool bf16 = x.dtype() == DType::kBf16;
+  linear_experts(gate_up, {expert_x, x.dtype(), Shape{num_slots, hidden}}, params.gate_up_bias,
+                 expert_gate_up, [&](const LinearArgs& args, int64_t first_slot) {
+                   kernels_.swiglu({.gate_up = args.out,
+                                    .out = expert_h + first_slot * ffn * (bf16 ? 2 : 4),
+                                    .out_bf16 = bf16,
+                                    .num_tokens = args.num_tokens,
+                                    .ffn_dim = ffn,
+                                    .begin = args.panel_begin * kPanelRows / 2,
+                                    .end = std::min(args.panel_end * kPanelRows / 2, ffn),
+                                    .alpha = params.swiglu_alpha,
+                                    .limit = params.swiglu_limit});
+                 });
+  linear_experts(down, {expert_h, x.dtype(), Shape{num_slots, ffn}}, params.down_bias, expert_down,
+                 [](const LinearArgs&, int64_t) {});
+  for_each_row(num_tokens, k * hidden, [&](int64_t token) {
+    float* out = inout.as<float>() + token * hidden;
+    for (int64_t j = 0; j < k; ++j) {
+      const float gate = gates.as<float>()[token * k + j];
+      const float* y = expert_down + slot_row[token * k + j] * hidden;
+      for (int64_t i = 0; i < hidden; ++i) out[i] += gate * y[i];
+    }
+  });
+}
+
+}  // namespace gossamer::cpu

@@ -1,0 +1,132 @@
+// The table of kernels that each instruction set fills in (kernels_<level>.cc) and the CPU backend calls.
+// Included by files compiled for newer processors than the rest of the program: only fixed-width integers,
+// plain structs and declarations may appear here, nothing that could be emitted out of line and win over the
+// baseline's copy at link time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gossamer::cpu {
+
+// Packed weights (packed_weight.h): panels of kPanelRows output rows; MXFP4 keeps its groups of
+// kGroupCols inner columns.
+constexpr int kPanelRows = 32;
+constexpr int kGroupCols = 32;
+// Attention walks keys in segments of this size (static_assert against kPageTokens in cpu_attention.cc).
+constexpr int kSegmentKeys = 32;
+constexpr int kNumFormats = 4;  // f32, bf16, f16, mxfp4: indices as enum Format
+
+// out[t, r] = (add ? out[t, r] : 0) + x[t] . w[r] + bias[r], for all tokens and the rows of panels
+// [panel_begin, panel_end). Each sum runs over columns in an order that `cols` alone decides.
+struct LinearArgs {
+  const void* x = nullptr;          // f32 or bf16 [num_tokens, cols], rows x_stride numbers apart
+  int64_t x_stride = 0;             // in numbers
+  const uint8_t* weight = nullptr;  // packed panels of one expert
+  int64_t panel_bytes = 0;
+  const float* bias = nullptr;  // [rows] or null
+  float* out = nullptr;         // [num_tokens, rows], rows out_stride numbers apart
+  int64_t out_stride = 0;
+  int64_t num_tokens = 0;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  int64_t panel_begin = 0;
+  int64_t panel_end = 0;
+  bool add = false;
+  void* scratch = nullptr;  // of this thread: one panel decoded to bf16, 64-byte aligned
+};
+
+// One tile of queries that share a kv head: `num_tokens` consecutive tokens of one sequence times the
+// `group` heads that read the same keys.
+struct AttentionArgs {
+  const float* q = nullptr;  // [num_tokens, group, head_dim], tokens q_stride numbers apart
+  int64_t q_stride = 0;
+  void* out = nullptr;  // f32 or bf16, as q: [num_tokens, group, head_dim], tokens out_stride numbers apart
+  int64_t out_stride = 0;
+  bool out_bf16 = false;
+  int num_tokens = 0;
+  int group = 0;
+  int head_dim = 0;
+  int64_t first_position = 0;  // of the first token
+  int64_t window = 0;          // 0: all earlier keys
+  float scale = 1.0F;
+  const float* sinks = nullptr;  // [group] or null
+  const int32_t* pages = nullptr;
+  // Page p's keys of this kv head, transposed [head_dim, kSegmentKeys], are at keys + p * page_bytes; its
+  // values [kSegmentKeys, head_dim] at values + p * page_bytes.
+  const uint8_t* keys = nullptr;
+  const uint8_t* values = nullptr;
+  int64_t page_bytes = 0;
+  bool kv_bf16 = false;
+  float* scratch = nullptr;  // of this thread: rows * attention_row_floats(), 64-byte aligned
+};
+
+// Floats of scratch for a tile of `rows` = num_tokens * group queries: per row its accumulator (head_dim
+// rounded up to whole vectors), its segment's probabilities, and its running maximum and sum.
+constexpr int64_t kMaxLanes = 16;
+static constexpr int64_t attention_row_floats(int64_t head_dim) {
+  return (head_dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes + kSegmentKeys + kMaxLanes;
+}
+
+// Row-wise operations: `count` rows of `dim` numbers; out is f32, or bf16 when out_bf16.
+struct NormArgs {
+  const float* x = nullptr;
+  const float* gain = nullptr;
+  const float* bias = nullptr;  // layer norm only
+  float eps = 0.0F;
+  void* out = nullptr;
+  bool out_bf16 = false;
+  int64_t dim = 0;
+};
+
+// h[t, i] = swiglu(gate_up[t, 2i], gate_up[t, 2i + 1]) for i in [begin, end).
+struct SwigluArgs {
+  const float* gate_up = nullptr;  // [num_tokens, 2 * ffn_dim]
+  void* out = nullptr;             // f32 or bf16 [num_tokens, ffn_dim]
+  bool out_bf16 = false;
+  int64_t num_tokens = 0;
+  int64_t ffn_dim = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+  float alpha = 0.0F;
+  float limit = 0.0F;
+};
+
+using LinearKernel = void (*)(const LinearArgs& args);
+
+struct KernelTable {
+  const char* level = nullptr;
+  LinearKernel linear_f32[kNumFormats] = {};  // f32 activations, every format
+  // bf16 activations without widening them first; null where the instruction set has nothing better.
+  LinearKernel linear_bf16[kNumFormats] = {};
+  const char* linear_bf16_name = nullptr;  // "vdpbf16ps"
+  // bf16 activations on tiles, for weights that the tiles can take exactly (PackedWeight::tiles).
+  LinearKernel linear_bf16_tiles[kNumFormats] = {};
+  const char* linear_bf16_tiles_name = nullptr;
+  void (*attention)(const AttentionArgs& args) = nullptr;
+  void (*layer_norm)(const NormArgs& args) = nullptr;  // one row
+  void (*rms_norm)(const NormArgs& args) = nullptr;    // one row
+  void (*gelu_erf)(const float* x, void* out, bool out_bf16, int64_t count) = nullptr;
+  void (*gelu_tanh)(const float* x, void* out, bool out_bf16, int64_t count) = nullptr;
+  void (*swiglu)(const SwigluArgs& args) = nullptr;
+};
+
+// Each lives in its own translation unit, compiled for its instruction set; only those of this
+// architecture are linked. amx_kernels returns the AVX-512 table with the tile kernels added.
+namespace portable {
+const KernelTable& kernels();
+}
+namespace avx2 {
+const KernelTable& kernels();
+}
+namespace avx512 {
+const KernelTable& kernels();
+}
+namespace amx {
+const KernelTable& kernels();
+}
+namespace neon {
+const KernelTable& kernels();
+}
+
+}  // namespace gossamer::cpu

@@ -1,0 +1,186 @@
+// Products of packed weights with f32 activations: weights are widened to f32, every product is exact before
+// its fused addition. Included inside an anonymous namespace, after the vocabulary.
+//
+// A tile is T tokens times NV vectors of output rows. T and NV decide only which sums are computed
+// together: each sum runs over the columns one by one, in ascending order, so that a token's bits are the
+// same alone and in any batch.
+
+// How many vectors of rows a tile of T tokens takes, within the instruction set's registers.
+constexpr int tile_vecs(int num_tokens) {
+  return num_tokens * kPanelVecs <= kMaxAccumulators ? kPanelVecs : kTileVecs;
+}
+
+template <int T, int NV>
+inline void store_tile(const LinearArgs& args, int64_t token, int64_t row, const V (&sums)[T][NV]) {
+  for (int t = 0; t < T; ++t) {
+    for (int v = 0; v < NV; ++v) store_sum(args, token + t, row + v * kLanes, sums[t][v]);
+  }
+}
+
+template <int T, int NV>
+inline void clear(V (&sums)[T][NV]) {
+  GOSSAMER_UNROLL
+  for (int t = 0; t < T; ++t) {
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) sums[t][v] = vset(0.0F);
+  }
+}
+
+// sums[t][v] += x[t][col] * weights[v]
+template <int T, int NV>
+inline void add_column(const float* x, int64_t x_stride, const V (&weights)[NV], V (&sums)[T][NV]) {
+  GOSSAMER_UNROLL
+  for (int t = 0; t < T; ++t) {
+    const V number = vset(x[t * x_stride]);
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) sums[t][v] = vfma(weights[v], number, sums[t][v]);
+  }
+}
+
+// The formats. sum_tile: all columns of the tile's rows; `panel` already points at the tile's first row.
+
+struct F32Panels {  // [cols][kPanelRows]
+  static constexpr int kRowBytes = 4;
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
+    for (int64_t col = 0; col < args.cols; ++col) {
+      V weights[NV];
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        weights[v] = vload(reinterpret_cast<const float*>(panel + col * 4 * kPanelRows) + v * kLanes);
+      }
+      add_column(x + col, args.x_stride, weights, sums);
+    }
+  }
+};
+
+struct F16Panels {  // [cols][kPanelRows]
+  static constexpr int kRowBytes = 2;
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
+    for (int64_t col = 0; col < args.cols; ++col) {
+      V weights[NV];
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        weights[v] = vload_f16(reinterpret_cast<const uint16_t*>(panel + col * 2 * kPanelRows) + v * kLanes);
+      }
+      add_column(x + col, args.x_stride, weights, sums);
+    }
+  }
+};
+
+struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero partner
+  static constexpr int kRowBytes = 4;
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
+    for (int64_t col = 0; col < args.cols; col += 2) {
+      I pairs[NV];
+      V weights[NV];
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        pairs[v] = iload(panel + col * 2 * kPanelRows + v * 4 * kLanes);
+        weights[v] = bf16_even(pairs[v]);
+      }
+      add_column(x + col, args.x_stride, weights, sums);
+      if (col + 1 == args.cols) break;
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) weights[v] = bf16_odd(pairs[v]);
+      add_column(x + col + 1, args.x_stride, weights, sums);
+    }
+  }
+};
+
+// [groups][4 runs of 8 columns][kPanelRows] 32-bit words of codes, then [groups][kPanelRows] scales. A word
+// holds the even columns of its run in its low and the odd ones in its high half. A group is summed unscaled
+// and then enters the total in one fused operation, here and in every other kernel of the format.
+struct Mxfp4Panels {
+  static constexpr int kRowBytes = 4;
+
+  template <int kColumn, int T, int NV>
+  static void add_code_column(const I (&codes)[NV], const float* x, int64_t x_stride, V (&part)[T][NV]) {
+    V weights[NV];
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) weights[v] = mxfp4_value<kColumn / 2 + kColumn % 2 * 4>(codes[v]);
+    add_column(x + kColumn, x_stride, weights, part);
+  }
+
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int first_row,
+                       V (&sums)[T][NV]) {
+    const int64_t num_groups = args.cols / kGroupCols;
+    // The panel's own beginning, without the row offset of the codes.
+    const uint8_t* scales =
+        panel - first_row * kRowBytes + num_groups * kGroupCols * kPanelRows / 2 + first_row;
+    for (int64_t group = 0; group < num_groups; ++group) {
+      V part[T][NV];
+      clear(part);
+      const uint8_t* words = panel + group * (kGroupCols * kPanelRows / 2);
+      const float* x_group = x + group * kGroupCols;
+      for (int run = 0; run < 4; ++run) {
+        I codes[NV];
+        GOSSAMER_UNROLL
+        for (int v = 0; v < NV; ++v) codes[v] = iload(words + run * 4 * kPanelRows + v * 4 * kLanes);
+        const float* x_run = x_group + run * 8;
+        add_code_column<0>(codes, x_run, args.x_stride, part);
+        add_code_column<1>(codes, x_run, args.x_stride, part);
+        add_code_column<2>(codes, x_run, args.x_stride, part);
+        add_code_column<3>(codes, x_run, args.x_stride, part);
+        add_code_column<4>(codes, x_run, args.x_stride, part);
+        add_code_column<5>(codes, x_run, args.x_stride, part);
+        add_code_column<6>(codes, x_run, args.x_stride, part);
+        add_code_column<7>(codes, x_run, args.x_stride, part);
+      }
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        const V scale = mxfp4_scale(scales + group * kPanelRows + v * kLanes);
+        GOSSAMER_UNROLL
+        for (int t = 0; t < T; ++t) sums[t][v] = vfma(part[t][v], scale, sums[t][v]);
+      }
+    }
+  }
+};
+
+// Not inlined: each tile gets the registers to itself.
+template <typename Panels, int T>
+__attribute__((noinline)) void linear_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
+                                           int64_t token) {
+  constexpr int NV = tile_vecs(T);
+  const float* x = static_cast<const float*>(args.x) + token * args.x_stride;
+  for (int row = 0; row < kPanelRows; row += NV * kLanes) {
+    V sums[T][NV];
+    clear(sums);
+    Panels::sum_tile(panel + row * Panels::kRowBytes, args, x, row, sums);
+    store_tile(args, token, panel_index * kPanelRows + row, sums);
+  }
+}
+
+// Calls the tile of `count` tokens, 1 <= count <= T.
+template <typename Panels, int T>
+inline void linear_tile_of(int64_t count, const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
+                           int64_t token) {
+  if (count == T) {
+    linear_tile<Panels, T>(args, panel, panel_index, token);
+  } else if constexpr (T > 1) {
+    linear_tile_of<Panels, T - 1>(count, args, panel, panel_index, token);
+  }
+}
+
+// Calls tile(first_token, count) over all tokens in tiles of nearly equal size.
+template <typename Tile>
+inline void for_each_token_tile(int64_t num_tokens, int64_t max_tile, Tile tile) {
+  const int64_t num_tiles = (num_tokens + max_tile - 1) / max_tile;
+  for (int64_t i = 0; i < num_tiles; ++i) {
+    const int64_t begin = num_tokens * i / num_tiles;
+    tile(begin, num_tokens * (i + 1) / num_tiles - begin);
+  }
+}
+
+template <typename Panels>
+void linear_f32(const LinearArgs& args) {
+  for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const uint8_t* panel = args.weight + index * args.panel_bytes;
+    for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
+      linear_tile_of<Panels, kTileTokens>(count, args, panel, index, token);
+    });
+  }
+}

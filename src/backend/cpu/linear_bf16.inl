@@ -1,0 +1,126 @@
+// Products of packed weights with bf16 activations through vdpbf16ps: two columns a step, products exact,
+// sums in f32. Tiles as in linear.inl; a sum runs over pairs of columns in ascending order.
+// Included inside an anonymous namespace by kernels_avx512.cc, after linear.inl.
+
+// x[col], x[col + 1] in every lane.
+inline __m512bh vset_pair(const uint16_t* x) {
+  int32_t pair;
+  __builtin_memcpy(&pair, x, sizeof(pair));
+  return (__m512bh)_mm512_set1_epi32(pair);
+}
+
+template <int T, int NV>
+inline void add_pair(const uint16_t* x, int64_t x_stride, const I (&weights)[NV], V (&sums)[T][NV]) {
+  GOSSAMER_UNROLL
+  for (int t = 0; t < T; ++t) {
+    const __m512bh pair = vset_pair(x + t * x_stride);
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) sums[t][v] = _mm512_dpbf16_ps(sums[t][v], (__m512bh)weights[v], pair);
+  }
+}
+
+struct Bf16PairPanels {
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const uint16_t* x, V (&sums)[T][NV]) {
+    I weights[NV];
+    int64_t col = 0;
+    for (; col + 2 <= args.cols; col += 2) {
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) weights[v] = iload(panel + col * 2 * kPanelRows + v * 64);
+      add_pair(x + col, args.x_stride, weights, sums);
+    }
+    if (col < args.cols) {  // the row ends here: its partner is not ours to read
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) weights[v] = iload(panel + col * 2 * kPanelRows + v * 64);
+      GOSSAMER_UNROLL
+      for (int t = 0; t < T; ++t) {
+        const uint16_t last[2] = {x[t * args.x_stride + col], 0};
+        add_pair<1, NV>(last, 0, weights, reinterpret_cast<V(&)[1][NV]>(sums[t]));
+      }
+    }
+  }
+};
+
+// One nibble of every 16-bit half as bf16. Only the index's low five bits count and the table repeats after
+// 16, so the bits above the nibble need no masking.
+alignas(64) constexpr uint16_t kMxfp4AsBf16[32] = {
+    0x0000, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0, 0x8000, 0xbf00, 0xbf80,
+    0xbfc0, 0xc000, 0xc040, 0xc080, 0xc0c0, 0x0000, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040,
+    0x4080, 0x40c0, 0x8000, 0xbf00, 0xbf80, 0xbfc0, 0xc000, 0xc040, 0xc080, 0xc0c0};
+
+struct Mxfp4PairPanels {
+  template <int kShift, int T, int NV>
+  static void add_code_pair(const I (&codes)[NV], I table, const uint16_t* x, int64_t x_stride,
+                            V (&part)[T][NV]) {
+    I weights[NV];
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) {
+      weights[v] =
+          _mm512_permutexvar_epi16(kShift == 0 ? codes[v] : _mm512_srli_epi16(codes[v], kShift), table);
+    }
+    add_pair(x, x_stride, weights, part);
+  }
+
+  template <int T, int NV>
+  static void sum_tile(const uint8_t* panel, const LinearArgs& args, const uint16_t* x, V (&sums)[T][NV]) {
+    const int64_t num_groups = args.cols / kGroupCols;
+    const uint8_t* scales = panel + num_groups * (kGroupCols * kPanelRows / 2);
+    const I table = _mm512_load_si512(kMxfp4AsBf16);
+    // Kept in memory so that the registers hold the group's part.
+    alignas(64) float totals[T][NV][kLanes] = {};
+    for (int64_t group = 0; group < num_groups; ++group) {
+      V part[T][NV];
+      clear(part);
+      const uint8_t* words = panel + group * (kGroupCols * kPanelRows / 2);
+      const uint16_t* x_group = x + group * kGroupCols;
+      GOSSAMER_UNROLL
+      for (int run = 0; run < 4; ++run) {
+        I codes[NV];
+        GOSSAMER_UNROLL
+        for (int v = 0; v < NV; ++v) codes[v] = iload(words + run * 4 * kPanelRows + v * 64);
+        add_code_pair<0>(codes, table, x_group + run * 8, args.x_stride, part);
+        add_code_pair<4>(codes, table, x_group + run * 8 + 2, args.x_stride, part);
+        add_code_pair<8>(codes, table, x_group + run * 8 + 4, args.x_stride, part);
+        add_code_pair<12>(codes, table, x_group + run * 8 + 6, args.x_stride, part);
+      }
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        const V scale = mxfp4_scale(scales + group * kPanelRows + v * kLanes);
+        GOSSAMER_UNROLL
+        for (int t = 0; t < T; ++t) vstore(totals[t][v], vfma(part[t][v], scale, vload(totals[t][v])));
+      }
+    }
+    for (int t = 0; t < T; ++t) {
+      for (int v = 0; v < NV; ++v) sums[t][v] = vload(totals[t][v]);
+    }
+  }
+};
+
+template <typename Panels, int T>
+__attribute__((noinline)) void linear_bf16_tile(const LinearArgs& args, const uint8_t* panel,
+                                                int64_t panel_index, int64_t token) {
+  V sums[T][kPanelVecs];
+  clear(sums);
+  Panels::sum_tile(panel, args, static_cast<const uint16_t*>(args.x) + token * args.x_stride, sums);
+  store_tile(args, token, panel_index * kPanelRows, sums);
+}
+
+template <typename Panels, int T>
+inline void linear_bf16_tile_of(int64_t count, const LinearArgs& args, const uint8_t* panel,
+                                int64_t panel_index, int64_t token) {
+  if (count == T) {
+    linear_bf16_tile<Panels, T>(args, panel, panel_index, token);
+  } else if constexpr (T > 1) {
+    linear_bf16_tile_of<Panels, T - 1>(count, args, panel, panel_index, token);
+  }
+}
+
+template <typename Panels>
+void linear_bf16(const LinearArgs& args) {
+  for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const uint8_t* panel = args.weight + index * args.panel_bytes;
+    for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
+      linear_bf16_tile_of<Panels, kTileTokens>(count, args, panel, index, token);
+    });
+  }
+}

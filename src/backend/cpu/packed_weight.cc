@@ -1,0 +1,84 @@
+#include "backend/cpu/packed_weight.h"
+
+#include "backend/cpu/kernel_table.h"
+#include "base/check.h"
+#include "base/half.h"
+#include "tensor/formats/mxfp4.h"
+
+namespace gossamer::cpu {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+static_assert(mxfp4::kGroupSize == kGroupCols);
+
+// read(col) -> float, for one row of one panel.
+template <typename Read>
+void read_columns(int64_t cols, bool add, float* out, Read read) {
+  for (int64_t col = 0; col < cols; ++col) out[col] = add ? out[col] + read(col) : read(col);
+}
+
+}  // namespace
+
+int64_t packed_panel_bytes(Format format, int64_t cols) {
+  switch (format) {
+    case Format::kF32:
+      return cols * kPanelRows * 4;
+    case Format::kF16:
+      return cols * kPanelRows * 2;
+    case Format::kBf16:
+      return (cols + 1) / 2 * kPanelRows * 4;
+    case Format::kMxfp4: {
+      const int64_t groups = cols / kGroupCols;
+      const int64_t scales = (groups * kPanelRows + kAlignment - 1) / kAlignment * kAlignment;
+      return groups * kGroupCols * kPanelRows / 2 + scales;
+    }
+  }
+  GOSSAMER_CHECK(false);
+}
+
+std::size_t packed_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) {
+  const int64_t panels = (rows + kPanelRows - 1) / kPanelRows;
+  return static_cast<std::size_t>(num_experts * panels * packed_panel_bytes(format, cols));
+}
+
+PackedWeight::PackedWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols)
+    : Weight(format, num_experts, rows, cols),
+      memory_(Buffer::allocate_host(packed_bytes(format, num_experts, rows, cols))),
+      num_panels_((rows + kPanelRows - 1) / kPanelRows),
+      panel_bytes_(packed_panel_bytes(format, cols)) {}
+
+void PackedWeight::read_row(int64_t row, bool add, float* out) const {
+  GOSSAMER_CHECK(row >= 0 && row < rows());
+  const uint8_t* panel = expert(0) + row / kPanelRows * panel_bytes_;
+  const int64_t lane = row % kPanelRows;
+  switch (format()) {
+    case Format::kF32: {
+      const float* numbers = reinterpret_cast<const float*>(panel) + lane;
+      return read_columns(cols(), add, out, [=](int64_t col) { return numbers[col * kPanelRows]; });
+    }
+    case Format::kF16: {
+      const uint16_t* numbers = reinterpret_cast<const uint16_t*>(panel) + lane;
+      return read_columns(cols(), add, out,
+                          [=](int64_t col) { return f16_to_float(numbers[col * kPanelRows]); });
+    }
+    case Format::kBf16: {
+      const uint16_t* numbers = reinterpret_cast<const uint16_t*>(panel) + 2 * lane;
+      return read_columns(cols(), add, out, [=](int64_t col) {
+        return bf16_to_float(numbers[col / 2 * 2 * kPanelRows + col % 2]);
+      });
+    }
+    case Format::kMxfp4: {
+      const uint32_t* words = reinterpret_cast<const uint32_t*>(panel) + lane;
+      const uint8_t* scales = panel + cols() / 2 * kPanelRows + lane;
+      return read_columns(cols(), add, out, [=](int64_t col) {
+        const int64_t in_run = col % 8;
+        const uint32_t code = words[col / 8 * kPanelRows] >> (in_run / 2 * 4 + in_run % 2 * 16);
+        return mxfp4::kValues[code & 0xfU] * mxfp4::decode_scale(scales[col / kGroupCols * kPanelRows]);
+      });
+    }
+  }
+  GOSSAMER_CHECK(false);
+}
+
+}  // namespace gossamer::cpu

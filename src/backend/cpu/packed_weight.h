@@ -1,0 +1,59 @@
+// PackedWeight: how the CPU backend keeps a weight matrix. Panels of kPanelRows output rows, so that a vector
+// register holds one column of several rows and one token reads every byte once, in order:
+//   f32    [cols][32 rows]
+//   f16    [cols][32 rows]
+//   bf16   [ceil(cols / 2)][32 rows][2]: pairs of columns, as the bf16 products of AVX-512 and AMX take them
+//   mxfp4  [groups][4 runs of 8 columns][32 rows] words of eight codes, then [groups][32 rows] scales, padded
+//          to 64 bytes. Within a word, codes 0, 2, 4, 6 of the run in the low half and 1, 3, 5, 7 in the
+//          high: a shift by 4j brings columns 2j and 2j + 1 of the run to the bottom of the two halves.
+// Rows beyond the last are zero. Every kernel of every instruction set reads this one layout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/thread_pool.h"
+#include "tensor/weight.h"
+
+namespace gossamer::cpu {
+
+// Bytes of one panel; a multiple of 64.
+int64_t packed_panel_bytes(Format format, int64_t cols);
+// Bytes of a whole weight.
+std::size_t packed_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols);
+
+class PackedWeight final : public Weight {
+ public:
+  PackedWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols);
+
+  std::size_t size_bytes() const override { return memory_.size(); }
+
+  int64_t num_panels() const { return num_panels_; }
+  int64_t panel_bytes() const { return panel_bytes_; }
+  const uint8_t* expert(int64_t index) const { return data() + index * num_panels_ * panel_bytes_; }
+  uint8_t* panel(int64_t expert_index, int64_t index) {
+    return data() + (expert_index * num_panels_ + index) * panel_bytes_;
+  }
+
+  // Whether every number is exact as a normal bf16, and cols whole tiles: the AMX kernels' condition. Fixed
+  // when packed, so that a weight is always multiplied in the same way.
+  bool tiles() const { return tiles_; }
+  void set_tiles(bool tiles) { tiles_ = tiles; }
+
+  // Adds (or copies) row `row` of a weight without experts into out. [cols]
+  void read_row(int64_t row, bool add, float* out) const;
+
+ private:
+  uint8_t* data() const { return static_cast<uint8_t*>(memory_.data()); }
+
+  Buffer memory_;
+  int64_t num_panels_;
+  int64_t panel_bytes_;
+  bool tiles_ = false;
+};
+
+// Reads the source once and releases it as it goes.
+std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format format, ThreadPool& pool);
+
+}  // namespace gossamer::cpu

@@ -1,0 +1,50 @@
+// Where the CPU backend's scratch lies: one buffer for everything a step writes besides its tensors, sized
+// once from StepLimits, so that a step never allocates.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "tensor/tensor.h"
+
+namespace gossamer::cpu {
+
+// Queries that share a kv head and are computed together: tokens times heads, more only when a single token
+// has more heads than this.
+constexpr int64_t kQueryRows = 32;
+
+struct ScratchLayout {
+  struct Region {
+    std::size_t offset = 0;
+    std::size_t size = 0;  // bytes
+
+    template <typename T>
+    T* in(const Buffer& buffer) const {
+      return reinterpret_cast<T*>(static_cast<std::byte*>(buffer.data()) + offset);
+    }
+  };
+
+  Region wide;              // f32 [rows, cols]: activations widened for kernels that want f32
+  Region token_sequence;    // i32 [max_tokens]
+  Region query_tiles;       // [max_tokens] of three i32
+  Region rope;              // f32 [2, max_tokens, head_dim / 2]
+  Region expert_x;          // activation [slots, hidden_dim]
+  Region expert_gate_up;    // f32 [slots, 2 * ffn_dim]
+  Region expert_h;          // activation [slots, ffn_dim]
+  Region expert_down;       // f32 [slots, hidden_dim]
+  Region slot_order;        // i32 [slots]: grouped row -> slot
+  Region slot_row;          // i32 [slots]: slot -> grouped row
+  Region expert_begin;      // i32 [num_experts + 1]: first grouped row of each expert
+  Region active_experts;    // i32 [num_experts]
+  Region thread_panel;      // [num_threads]: one panel as bf16
+  Region thread_attention;  // [num_threads]: attention's rows
+  std::size_t panel_stride = 0;
+  std::size_t attention_stride = 0;
+  std::size_t total = 0;
+
+  ScratchLayout() = default;
+  ScratchLayout(const StepLimits& limits, int num_threads);
+};
+
+}  // namespace gossamer::cpu

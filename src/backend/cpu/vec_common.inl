@@ -1,0 +1,83 @@
+// What every instruction set's vocabulary (vec_<level>.inl, included before this) provides, and what follows
+// from it. Included inside an anonymous namespace.
+//
+//   V, I, kLanes               a vector of kLanes floats, of kLanes 32-bit integers
+//   vset vload vstore vadd vsub vmul vdiv vmin vmax
+//   vfma(a, b, c)              a * b + c, rounded once where the instruction set can
+//   vselect_less(a, b, x, y)   a < b ? x : y by lane; false for NaN
+//   vlane_indices vround       0, 1, 2, ...; to the nearest integer
+//   vpow2(n)                   2^n for whole n in [-127, 128], where 2^-127 reads 0 and 2^128 infinity
+//   vload_bf16 vload_f16 vstore_bf16
+//   iload bf16_even bf16_odd   kLanes pairs of bf16; their first and second numbers as floats
+//   mxfp4_value<n>             nibble n of each integer decoded
+//   mxfp4_scale                kLanes scale bytes as powers of two
+//
+// vmin and vmax return their second argument when either is NaN, except on NEON, which returns NaN:
+// write vmin(limit, x) to let NaN through.
+
+// Full unrolling, so that arrays of vectors live in registers.
+#if defined(__clang__)
+#define GOSSAMER_UNROLL _Pragma("unroll")
+#else
+#define GOSSAMER_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+constexpr int kPanelVecs = kPanelRows / kLanes;
+constexpr int kSegmentVecs = kSegmentKeys / kLanes;
+static_assert(kPanelVecs % kTileVecs == 0);
+
+// The first `count` lanes only, the rest zero: for tails, whose neighbours may not be ours to read.
+inline V vload_first(const float* p, int64_t count) {
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return vload(lanes);
+}
+inline V vload_bf16_first(const uint16_t* p, int64_t count) {
+  uint16_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return vload_bf16(lanes);
+}
+inline void vstore_first(float* p, V a, int64_t count) {
+  float lanes[kLanes];
+  vstore(lanes, a);
+  for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+}
+
+// Stores lanes [0, count) as f32 or bf16 at element `index` of `out`.
+inline void vstore_activation(void* out, bool out_bf16, int64_t index, V a, int64_t count) {
+  if (!out_bf16) {
+    float* p = static_cast<float*>(out) + index;
+    if (count >= kLanes) {
+      vstore(p, a);
+    } else {
+      vstore_first(p, a, count);
+    }
+    return;
+  }
+  uint16_t* p = static_cast<uint16_t*>(out) + index;
+  if (count >= kLanes) {
+    vstore_bf16(p, a);
+  } else {
+    uint16_t lanes[kLanes];
+    vstore_bf16(lanes, a);
+    for (int64_t i = 0; i < count; ++i) p[i] = lanes[i];
+  }
+}
+
+// Over the lanes, always by halves.
+inline float vsum(V a) {
+  float lanes[kLanes];
+  vstore(lanes, a);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  }
+  return lanes[0];
+}
+inline float vlargest(V a) {
+  float lanes[kLanes];
+  vstore(lanes, a);
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] = lanes[i] > lanes[i + half] ? lanes[i] : lanes[i + half];
+  }
+  return lanes[0];
+}

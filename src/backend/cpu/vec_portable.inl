@@ -1,0 +1,87 @@
+// The vector vocabulary (list in vec_common.inl) in the compiler's own vectors of four, which every
+// processor has: SSE2 or NEON registers, no fused multiply-add.
+// Included inside an anonymous namespace by kernels_portable.cc.
+
+using V = float __attribute__((vector_size(16)));
+using I = uint32_t __attribute__((vector_size(16)));
+constexpr int kLanes = 4;
+// Register budget of linear.inl: 16 registers.
+constexpr int kTileTokens = 4;
+constexpr int kTileVecs = 2;
+constexpr int kMaxAccumulators = 8;
+// Of attention.inl.
+constexpr int kScoreRows = 1;
+constexpr int kValueRows = 4;
+constexpr int kValueVecs = 2;
+
+inline V as_float(I a) { return reinterpret_cast<V>(a); }
+inline I as_bits(V a) { return reinterpret_cast<I>(a); }
+template <typename Mask>
+inline V vchoose(Mask mask, V x, V y) {
+  const I m = reinterpret_cast<I>(mask);
+  return as_float((as_bits(x) & m) | (as_bits(y) & ~m));
+}
+
+inline V vset(float value) { return V{value, value, value, value}; }
+inline V vload(const float* p) {
+  V a;
+  __builtin_memcpy(&a, p, sizeof(a));
+  return a;
+}
+inline void vstore(float* p, V a) { __builtin_memcpy(p, &a, sizeof(a)); }
+inline V vadd(V a, V b) { return a + b; }
+inline V vsub(V a, V b) { return a - b; }
+inline V vmul(V a, V b) { return a * b; }
+inline V vdiv(V a, V b) { return a / b; }
+inline V vmin(V a, V b) { return vchoose(a < b, a, b); }
+inline V vmax(V a, V b) { return vchoose(a > b, a, b); }
+inline V vfma(V a, V b, V c) { return a * b + c; }
+inline V vselect_less(V a, V b, V x, V y) { return vchoose(a < b, x, y); }
+inline V vlane_indices() { return V{0, 1, 2, 3}; }
+// |a| < 2^22: adding 1.5 * 2^23 leaves no bits below one.
+inline V vround(V a) { return (a + 12582912.0F) - 12582912.0F; }
+// The sum's low bits are the integer itself.
+inline V vpow2(V a) { return as_float((as_bits(a + (12582912.0F + 127.0F)) & 0xffU) << 23); }
+
+inline I widen16(const uint16_t* p) { return I{p[0], p[1], p[2], p[3]}; }
+inline V vload_bf16(const uint16_t* p) { return as_float(widen16(p) << 16); }
+// Exponent and mantissa move into place; the multiplication corrects the bias and normalises subnormals.
+inline V vload_f16(const uint16_t* p) {
+  const I bits = widen16(p);
+  const V magnitude = as_float((bits & 0x7fffU) << 13) * 0x1p112F;
+  const V infinite = as_float((bits & 0x3ffU) << 13 | 0x7f800000U);
+  return as_float(as_bits(vchoose((bits & 0x7c00U) == 0x7c00U, infinite, magnitude)) | (bits & 0x8000U)
+                                                                                           << 16);
+}
+inline void vstore_bf16(uint16_t* p, V a) {
+  const I bits = as_bits(a);
+  const I rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  const I quiet = (bits >> 16) | 0x40U;
+  const I chosen = as_bits(vchoose((bits & 0x7fffffffU) > 0x7f800000U, as_float(quiet), as_float(rounded)));
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<uint16_t>(chosen[i]);
+}
+
+inline I iload(const uint8_t* p) {
+  I a;
+  __builtin_memcpy(&a, p, sizeof(a));
+  return a;
+}
+inline V bf16_even(I pairs) { return as_float(pairs << 16); }
+inline V bf16_odd(I pairs) { return as_float(pairs & 0xffff0000U); }
+
+// A magnitude of two exponent bits and one mantissa bit is a float once shifted and biased, but for the
+// codes 0 and 1, which have no leading one.
+template <int kNibble>
+inline V mxfp4_value(I codes) {
+  const I code = codes >> (4 * kNibble);
+  const I magnitude = code & 7U;
+  const V normal = as_float((magnitude << 22) + 0x3f000000U);
+  const V subnormal = as_float(magnitude * 0x3f000000U);
+  return as_float(as_bits(vchoose(magnitude < 2U, subnormal, normal)) | (code & 8U) << 28);
+}
+inline V mxfp4_scale(const uint8_t* p) {
+  const I exponents = {p[0], p[1], p[2], p[3]};
+  const V normal = as_float(exponents << 23);
+  const V special = vchoose(exponents == 0U, as_float(I{} + 0x00400000U), as_float(I{} + 0x7fc00000U));
+  return vchoose((exponents == 0U) | (exponents == 255U), special, normal);
+}
