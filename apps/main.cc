@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   gossamer::apps::add_tokenize(program);
   gossamer::apps::add_harmony(program);
+  gossamer::apps::add_synth(program);
   try {
     CLI11_PARSE(program, argc, argv);
   } catch (const std::exception& error) {

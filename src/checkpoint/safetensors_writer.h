@@ -1,6 +1,6 @@
 // Writes a safetensors file whose tensors' names, dtypes and shapes are known up front and whose numbers
-// arrive piece by piece: `gossamer score` streams logits, `gossamer synth` whole checkpoints, tests their small
-// files.
+// arrive piece by piece: `gossamer score` streams logits, `gossamer synth` whole checkpoints, tests their
+// small files.
 #pragma once
 
 #include <atomic>

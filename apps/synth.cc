@@ -1,0 +1,81 @@
+// gossamer synth: a checkpoint folder of real shapes with random weights, for sizing and timing hardware.
+#include "checkpoint/synth.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "apps/commands.h"
+
+namespace gossamer::apps {
+namespace {
+
+struct Options {
+  std::string architecture;
+  std::string out;
+  std::optional<int64_t> layers;
+  uint64_t seed = 0;
+  std::string tokenizer;
+};
+
+// One line on standard error, rewritten at most ten times a second.
+class ProgressLine {
+ public:
+  void show(uint64_t done, uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (done < total && now - shown_ < std::chrono::milliseconds(100)) return;
+    shown_ = now;
+    const double seconds = std::max(1e-3, std::chrono::duration<double>(now - start_).count());
+    fmt::print(stderr, "\r{:.2f} of {:.2f} GB, {:.2f} GB/s ", static_cast<double>(done) / 1e9,
+               static_cast<double>(total) / 1e9, static_cast<double>(done) / 1e9 / seconds);
+    if (done == total) fmt::print(stderr, "\n");
+    std::fflush(stderr);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point shown_;
+};
+
+void run(const Options& options) {
+  const SynthArchitecture architecture = describe_synth_architecture(options.architecture, options.layers);
+  ProgressLine line;
+  SynthOptions synth;
+  synth.seed = options.seed;
+  synth.tokenizer = options.tokenizer;
+  // More threads than this only wait for the disk.
+  synth.num_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
+  synth.progress = [&](uint64_t done, uint64_t total) { line.show(done, total); };
+  write_synth_checkpoint(architecture, options.out, synth);
+  fmt::print("{}: {}, {} tensors, {} bytes\n", options.out, options.architecture, architecture.tensors.size(),
+             architecture.total_bytes());
+}
+
+}  // namespace
+
+void add_synth(CLI::App& program) {
+  CLI::App* command =
+      program.add_subcommand("synth",
+                             "Write a checkpoint folder of an architecture's real shapes with random "
+                             "weights, to size and time hardware "
+                             "without a download. No tokenizer is written unless --tokenizer names one.");
+  auto options = std::make_shared<Options>();
+  command->add_option("ARCH", options->architecture, "What to write")
+      ->required()
+      ->check(CLI::IsMember(synth_architecture_names()));
+  command->add_option("OUT", options->out, "Folder to make; must not exist yet, or be empty")->required();
+  command->add_option("--layers", options->layers, "Only the first so many layers");
+  command->add_option("--seed", options->seed, "Another seed gives other weights")->capture_default_str();
+  command->add_option("--tokenizer", options->tokenizer, "A tokenizer.json to copy into the folder")
+      ->check(CLI::ExistingFile);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace gossamer::apps
