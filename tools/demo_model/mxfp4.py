@@ -35,7 +35,7 @@ def round_to_mxfp4(weight: Tensor) -> Tensor:
 def pack(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Blocks [..., groups, 16] and scales [..., groups], both U8; the low nibble holds the even index."""
     rounded, exponent = _scaled(weight.float())
-    magnitude = torch.bucketize(rounded.abs(), torch.tensor(_VALUES))
+    magnitude = torch.bucketize(rounded.abs().contiguous(), torch.tensor(_VALUES))
     codes = (magnitude + 8 * (rounded < 0)).to(torch.uint8)
     scales = (exponent.squeeze(-1) + _SCALE_BIAS).to(torch.uint8)
     return codes[..., 0::2] | (codes[..., 1::2] << 4), scales
