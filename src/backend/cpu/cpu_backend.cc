@@ -116,7 +116,6 @@ void CpuBackend::do_gelu(const Tensor& x, GeluKind kind, const Tensor& out) {
   });
 }
 
-// Equal logits keep their order; NaN comes last, in order.
 void CpuBackend::do_route_top_k(const Tensor& logits, const Tensor& experts, const Tensor& gates) {
   const int64_t num_experts = logits.shape()[1];
   const int64_t k = experts.shape()[1];
@@ -124,16 +123,15 @@ void CpuBackend::do_route_top_k(const Tensor& logits, const Tensor& experts, con
     const float* row = logits.as<float>() + token * num_experts;
     int32_t* chosen = experts.as<int32_t>() + token * k;
     float* gate = gates.as<float>() + token * k;
-    const auto before = [row](int32_t a, int32_t b) {
-      if (std::isnan(row[a]) || std::isnan(row[b])) {
-        return std::isnan(row[a]) == std::isnan(row[b]) ? a < b : std::isnan(row[b]);
-      }
-      return row[a] > row[b] || (row[a] == row[b] && a < b);
+    // NaN sorts last, so that a broken row still routes somewhere; its logits end non-finite and are
+    // reported.
+    const auto key = [row](int32_t expert) {
+      return std::isnan(row[expert]) ? -std::numeric_limits<float>::infinity() : row[expert];
     };
     int64_t count = 0;
     for (int32_t expert = 0; expert < num_experts; ++expert) {  // insertion into a sorted list of k
       int64_t place = count;
-      while (place > 0 && before(expert, chosen[place - 1])) --place;
+      while (place > 0 && key(expert) > key(chosen[place - 1])) --place;
       if (place == k) continue;
       count = std::min(count + 1, k);
       for (int64_t j = count - 1; j > place; --j) chosen[j] = chosen[j - 1];
