@@ -28,6 +28,9 @@ struct Options {
 // One line on standard error, rewritten at most ten times a second.
 class ProgressLine {
  public:
+  ~ProgressLine() {
+    if (shown_ != std::chrono::steady_clock::time_point()) fmt::print(stderr, "\n");
+  }
   void show(uint64_t done, uint64_t total) {
     const auto now = std::chrono::steady_clock::now();
     if (done < total && now - shown_ < std::chrono::milliseconds(100)) return;
@@ -35,7 +38,6 @@ class ProgressLine {
     const double seconds = std::max(1e-3, std::chrono::duration<double>(now - start_).count());
     fmt::print(stderr, "\r{:.2f} of {:.2f} GB, {:.2f} GB/s ", static_cast<double>(done) / 1e9,
                static_cast<double>(total) / 1e9, static_cast<double>(done) / 1e9 / seconds);
-    if (done == total) fmt::print(stderr, "\n");
     std::fflush(stderr);
   }
 
@@ -46,14 +48,16 @@ class ProgressLine {
 
 void run(const Options& options) {
   const SynthArchitecture architecture = describe_synth_architecture(options.architecture, options.layers);
-  ProgressLine line;
   SynthOptions synth;
   synth.seed = options.seed;
   synth.tokenizer = options.tokenizer;
   // More threads than this only wait for the disk.
   synth.num_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
-  synth.progress = [&](uint64_t done, uint64_t total) { line.show(done, total); };
-  write_synth_checkpoint(architecture, options.out, synth);
+  {
+    ProgressLine line;
+    synth.progress = [&](uint64_t done, uint64_t total) { line.show(done, total); };
+    write_synth_checkpoint(architecture, options.out, synth);
+  }
   fmt::print("{}: {}, {} tensors, {} bytes\n", options.out, options.architecture, architecture.tensors.size(),
              architecture.total_bytes());
 }

@@ -17,10 +17,12 @@ namespace gossamer {
 // Alternative names of one key, the newest first. A name may be a path: "rope_parameters.rope_theta".
 using Keys = std::initializer_list<std::string_view>;
 
-// Bounds of an integer or a number, both ends included.
+// Bounds of an integer, both ends included. The default suits dimensions and counts: beyond any real model,
+// yet small enough that products of two of them are harmless and that a damaged config asks for no absurd
+// memory.
 struct IntRange {
   int64_t min = 1;
-  int64_t max = int64_t{1} << 31;
+  int64_t max = int64_t{1} << 20;
 };
 
 class ConfigReader {

@@ -72,7 +72,7 @@ TEST(ConfigReader, NamesFileKeyExpectedAndFound) {
       error_of([&] {
         config.get_int({"vocab_size", "n_vocab"});
       }),
-      "folder/config.json: vocab_size or n_vocab: expected an integer from 1 to 2147483648, found nothing");
+      "folder/config.json: vocab_size or n_vocab: expected an integer from 1 to 1048576, found nothing");
   EXPECT_THAT(error_of([&] { config.get_number({"eps"}); }), HasSubstr("eps: expected a finite number"));
 }
 
