@@ -17,6 +17,7 @@ namespace gossamer {
 namespace {
 
 constexpr std::string_view kGpt2Prefix = "transformer.";
+const std::string kNeoxHead = "embed_out.weight";
 
 std::unique_ptr<ConfigReader> read_config(const std::filesystem::path& path) {
   json::value value = read_json_file(path);
@@ -92,17 +93,26 @@ void Checkpoint::unify_names() {
     config_ = std::make_unique<ConfigReader>(convert_gpt_oss_original_config(*config_), config_->where());
     tensors_ = rename_gpt_oss_original(std::move(tensors_), *config_);
   } else if (find(std::string(kGpt2Prefix) + "wte.weight") != nullptr) {
-    std::map<std::string, StoredTensor> renamed;
-    for (auto& [name, stored] : tensors_) {
-      const std::string bare = name.starts_with(kGpt2Prefix) ? name.substr(kGpt2Prefix.size()) : name;
-      const std::string path = stored.file->path().string();
-      if (!renamed.emplace(bare, std::move(stored)).second) {
-        throw Error("{}: {}: expected one tensor of this name, found one with and one without \"{}\"", path,
-                    printable_name(bare), kGpt2Prefix);
-      }
-    }
-    tensors_ = std::move(renamed);
+    rename_tensors([](const std::string& name) {
+      return name.starts_with(kGpt2Prefix) ? name.substr(kGpt2Prefix.size()) : name;
+    });
+  } else if (find("gpt_neox.embed_in.weight") != nullptr) {
+    rename_tensors(
+        [](const std::string& name) { return name == "lm_head.weight" ? "embed_out.weight" : name; });
   }
+}
+
+void Checkpoint::rename_tensors(const std::function<std::string(const std::string&)>& new_name) {
+  std::map<std::string, StoredTensor> renamed;
+  for (auto& [name, stored] : tensors_) {
+    const auto [at, inserted] = renamed.emplace(new_name(name), stored);
+    if (!inserted) {
+      throw Error("{}: {}: expected one tensor that stands for {}, found {} too",
+                  stored.file->path().string(), printable_name(name), printable_name(at->first),
+                  printable_name(at->second.stored_name));
+    }
+  }
+  tensors_ = std::move(renamed);
 }
 
 const StoredTensor* Checkpoint::find(const std::string& name) const {

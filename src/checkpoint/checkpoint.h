@@ -2,11 +2,14 @@
 // safetensors files (one file, shards by index, or every *.safetensors of a folder without an index),
 // memory-mapped and checked. Layouts that differ only in names are presented under the Hugging Face names:
 //   gpt2      an optional "transformer." prefix is taken off
+//   gpt_neox  the head is embed_out.weight, also where transformers 5.14 and later wrote lm_head.weight
+//   gpt_neox  the head may be "lm_head.weight" (transformers 5) instead of "embed_out.weight"
 //   gpt_oss   the `original/` layout (OpenAI's names, fused qkv, its own config keys) becomes the HF one
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -67,6 +70,7 @@ class Checkpoint {
   void map_shards();
   void check_index() const;
   void unify_names();
+  void rename_tensors(const std::function<std::string(const std::string&)>& new_name);
 
   CheckpointFiles files_;
   std::unique_ptr<ConfigReader> config_;
