@@ -5,6 +5,8 @@ target_compile_options(gossamer_options INTERFACE
   -Wall -Wextra -Werror -Wno-psabi
   # Designated initialisers leave fields out on purpose: the defaults stand in the struct.
   -Wno-missing-field-initializers
+  # g++ 12 sees overlapping copies in std::string where there are none (GCC bug 105651).
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
   # The numerics contract: no contraction or reassociation that a kernel did not write down itself.
   -ffp-contract=off -fno-fast-math)
 if(GOSSAMER_SANITIZE)
