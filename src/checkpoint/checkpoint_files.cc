@@ -133,8 +133,15 @@ CheckpointFiles find_checkpoint_files(const fs::path& folder) {
   } else if (has(kSingle)) {
     files.shards.push_back(files.folder / kSingle);
   } else {
+    // Folders also keep adapters and recordings: where some files are called model*, only those are the
+    // model.
+    const auto is_shard = [](const std::string& name) { return name.ends_with(kSafetensorsSuffix); };
+    const auto is_model = [&](const std::string& name) {
+      return is_shard(name) && name.starts_with("model");
+    };
+    const bool any_model = std::any_of(names.begin(), names.end(), is_model);
     for (const std::string& name : names) {
-      if (name.ends_with(kSafetensorsSuffix)) files.shards.push_back(files.folder / name);
+      if (any_model ? is_model(name) : is_shard(name)) files.shards.push_back(files.folder / name);
     }
   }
   return files;

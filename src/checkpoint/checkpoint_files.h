@@ -24,9 +24,9 @@ struct CheckpointFiles {
 };
 
 // The files of `folder`: with model.safetensors.index.json the shards that it names; else model.safetensors;
-// else every *.safetensors. A folder without weights of its own whose `original/` has some stands for that.
-// Throws Error when there is no such folder, no config.json or no weights, when the index is malformed, names
-// a file outside the folder or one that is not there.
+// else every model*.safetensors; else every *.safetensors. A folder without weights of its own whose
+// `original/` has some stands for that. Throws Error when there is no such folder, no config.json or no
+// weights, when the index is malformed, names a file outside the folder or one that is not there.
 CheckpointFiles find_checkpoint_files(const std::filesystem::path& folder);
 
 }  // namespace gossamer
