@@ -159,7 +159,8 @@ void ModelReader::read(TokenizerParts& parts) {
 // has too must have the same id in both places. (The HF tokenizers take the model's id, with a warning.)
 void enter_added_tokens(std::vector<AddedToken> tokens, ModelReader& model, const std::string& where,
                         TokenizerParts& parts) {
-  ByteAlphabet alphabet;
+  const ByteAlphabet alphabet;
+  const UnicodeTable unicode;
   std::unordered_map<std::string, int32_t> seen;
   std::string bytes;
   for (AddedToken& token : tokens) {
@@ -172,9 +173,16 @@ void enter_added_tokens(std::vector<AddedToken> tokens, ModelReader& model, cons
     const auto [it, is_new] = seen.emplace(token.content, token.id);
     if (!is_new) throw Error("{}: the added token \"{}\" is given twice", where, it->first);
     if (model_id < 0) {
-      // Decoding takes an added token through the byte alphabet too, if it can be spelled in it, as HF does.
+      // Decoding takes an added token through the byte alphabet too, if it can be spelled in it, and in its
+      // normalised form: so does HF.
+      std::string normalized;
+      if (parts.nfc && token.normalized) {
+        unicode.append_nfc(token.content, normalized);
+      } else {
+        normalized = token.content;
+      }
       bytes.clear();
-      if (!alphabet.append_bytes(token.content, bytes)) bytes = token.content;
+      if (!alphabet.append_bytes(normalized, bytes)) bytes = normalized;
       if (parts.vocabulary.add_unsearchable(token.id, bytes) != Vocabulary::AddResult::kAdded) {
         throw Error("{}: the added token \"{}\" has id {}, which another token has", where, token.content,
                     token.id);
