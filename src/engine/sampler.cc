@@ -116,6 +116,7 @@ void Sampler::apply_bias_and_penalties(const SamplingParams& params, std::span<c
         if (!in_range(id) || std::exchange(seen_[static_cast<std::size_t>(id)], uint8_t{1}) != 0) continue;
         float& logit = logits_[static_cast<std::size_t>(id)];
         logit = logit > 0.0F ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+        logit = std::min(logit, std::numeric_limits<float>::max());  // a penalty below 1 may overflow
       }
     }
     for (const auto& tokens : {prompt, output}) {
