@@ -62,6 +62,15 @@ TEST(Checkpoint, ReadsEveryFileOfAFolderWithoutAnIndex) {
   EXPECT_TRUE(checkpoint->generation_config().object().empty());
 }
 
+TEST(Checkpoint, WithoutAnIndexFilesCalledModelAreTheModel) {
+  const TestFolder folder;
+  write_file(folder / "config.json", "{}");
+  write_tensors(folder / "model--00001-of-00002.safetensors", kOne);
+  write_tensors(folder / "model--00002-of-00002.safetensors", kTwo);
+  write_tensors(folder / "logits.safetensors", kOne);
+  EXPECT_EQ(Checkpoint::open(folder.path())->tensors().size(), 2U);
+}
+
 TEST(Checkpoint, ReadsTheShardsOfAnIndex) {
   const TestFolder folder;
   write_file(folder / "config.json", "{}");
@@ -147,7 +156,21 @@ TEST(Checkpoint, TakesTheTransformerPrefixOff) {
 
   write_tensors(folder / "model.safetensors",
                 {{"wte.weight", DType::kF32, {4, 2}}, {"transformer.wte.weight", DType::kF32, {4, 2}}});
-  EXPECT_THAT(open_error(folder.path()), HasSubstr("wte.weight: expected one tensor of this name"));
+  EXPECT_THAT(
+      open_error(folder.path()),
+      HasSubstr("wte.weight: expected one tensor that stands for wte.weight, found transformer.wte.weight"));
+}
+
+TEST(Checkpoint, KnowsBothNamesOfGptNeoxHead) {
+  const TestFolder folder;
+  write_file(folder / "config.json", R"({"model_type": "gpt_neox"})");
+  const TensorSpec embedding = {"gpt_neox.embed_in.weight", DType::kF32, {4, 2}};
+  write_tensors(folder / "model.safetensors", {embedding, {"lm_head.weight", DType::kF32, {4, 2}}});
+  EXPECT_EQ(Checkpoint::open(folder.path())->find("embed_out.weight")->stored_name, "lm_head.weight");
+  write_tensors(
+      folder / "model.safetensors",
+      {embedding, {"embed_out.weight", DType::kF32, {4, 2}}, {"lm_head.weight", DType::kF32, {4, 2}}});
+  EXPECT_THAT(open_error(folder.path()), HasSubstr("lm_head.weight: expected one tensor that stands for"));
 }
 
 // --- GPT-OSS's original/ layout: 2 layers, 2 experts, 4 heads and 1 kv head of 8, hidden 64.
