@@ -1,5 +1,6 @@
-// The sub-commands of `gossamer`. Each add_* function, one file each, adds its sub-command with its options to the
-// program; the callback does the work and throws Error (base/error.h), which main() turns into exit code 1.
+// The sub-commands of `gossamer`. Each add_* function, one file each, adds its sub-command with its options
+// to the program; the callback does the work and throws Error (base/error.h), which main() turns into exit
+// code 1.
 #pragma once
 
 #include <CLI/CLI.hpp>

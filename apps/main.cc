@@ -8,12 +8,18 @@
 int main(int argc, char** argv) {
   CLI::App program{"Gossamer: inference for GPT-2, GPT-NeoX and GPT-OSS checkpoint folders", "gossamer"};
   program.require_subcommand(1);
+  program.set_version_flag("--version", "gossamer " GOSSAMER_VERSION);
+  gossamer::apps::add_generate(program);
+  gossamer::apps::add_chat(program);
+  gossamer::apps::add_score(program);
+  gossamer::apps::add_inspect(program);
   gossamer::apps::add_tokenize(program);
   gossamer::apps::add_harmony(program);
   gossamer::apps::add_synth(program);
   try {
     CLI11_PARSE(program, argc, argv);
   } catch (const std::exception& error) {
+    std::fflush(stdout);
     std::fprintf(stderr, "gossamer: %s\n", error.what());
     return 1;
   }

@@ -1,0 +1,181 @@
+#include "apps/session.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "apps/model_path.h"
+#include "apps/terminal.h"
+#include "backend/registry.h"
+#include "base/error.h"
+#include "base/system_memory.h"
+
+namespace gossamer::apps {
+namespace {
+
+constexpr std::array<const char*, 7> kHarmonyTokens = {
+    "<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>", "<|call|>"};
+
+bool has_tokenizer(const Checkpoint& checkpoint) {
+  return checkpoint.find_file("tokenizer.json") || checkpoint.find_file("vocab.json");
+}
+
+}  // namespace
+
+void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
+  command
+      .add_option("MODEL", options.model,
+                  "Folder with config.json and safetensors files, or the word demo for the built-in model")
+      ->required();
+  command
+      .add_option("--dtype", options.dtype,
+                  "What weights become and activations are: auto (weights as stored), bf16, f16, f32")
+      ->check(CLI::IsMember({"auto", "bf16", "f16", "f32"}))
+      ->capture_default_str();
+  command
+      .add_option("--max-model-len", options.max_model_len,
+                  "Tokens of one sequence, prompt and answer; " + len_help)
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  command
+      .add_option("--chunk-tokens", options.chunk_tokens,
+                  "The most prompt tokens computed in one step. Results do not depend on it")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--threads", options.num_threads,
+          "Threads to compute with. Default: the physical cores allowed to this process. Results do not "
+          "depend on it")
+      ->check(CLI::Range(1, 4096));
+  command
+      .add_option("--backend", options.backend,
+                  "Where to compute: " + fmt::format("{}", fmt::join(backend_names(), ", ")))
+      ->check(CLI::IsMember(backend_names()))
+      ->capture_default_str();
+  command.add_option("--instruction-set", options.instruction_set,
+                     "Instead of the best that the processor has: portable, avx2, avx512, amx, neon");
+  command.add_flag(
+      "--verbose,-v", options.verbose,
+      "Say on standard error which kernels were chosen, what memory is planned, how long things took");
+}
+
+Session::Session(const ModelOptions& options) : options_(options) {
+  path_ = resolve_model_path(options_.model);
+  folder_ = ModelFolder::open(path_, options_.dtype);
+  backend_ = create_backend({.name = options_.backend,
+                             .num_threads = options_.num_threads,
+                             .instruction_set = options_.instruction_set});
+  note("{}: {}", backend_->name(), backend_->describe());
+  if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
+  has_chat_form_ = tokenizer_ && info().architecture == "gpt_oss" &&
+                   std::all_of(kHarmonyTokens.begin(), kHarmonyTokens.end(), [this](const char* token) {
+                     return tokenizer_->special_id(token).has_value();
+                   });
+  read_defaults();
+}
+
+const Tokenizer& Session::require_tokenizer() const {
+  if (tokenizer_) return *tokenizer_;
+  throw Error(
+      "{}: there is no tokenizer.json, so text cannot be read or written; generate takes --token-ids instead",
+      path_.string());
+}
+
+void Session::print_note(const std::string& text) const { fmt::print(stderr, "gossamer: {}\n", text); }
+
+void Session::read_defaults() {
+  const ConfigReader& config = folder_->checkpoint->generation_config();
+  SamplingParams& sampling = defaults_.sampling;
+  const auto number = [&config](Keys keys, float fallback) {
+    return static_cast<float>(config.get_number(keys, fallback));
+  };
+  // As transformers does it: greedy unless the file says do_sample.
+  if (config.get_bool({"do_sample"}, false)) {
+    sampling.temperature = number({"temperature"}, 1.0F);
+    sampling.top_k = static_cast<int32_t>(config.get_int({"top_k"}, 0, {.min = 0, .max = 1 << 30}));
+    sampling.top_p = number({"top_p"}, 1.0F);
+    sampling.min_p = number({"min_p"}, 0.0F);
+  } else {
+    sampling.temperature = 0.0F;
+  }
+  sampling.repetition_penalty = number({"repetition_penalty"}, 1.0F);
+  if (const auto error = check_sampling_params(sampling, info().vocab_size))
+    throw Error("{}: {}", config.where(), error->message);
+
+  defaults_.eos_ids = config.get_ids({"eos_token_id"});
+  if (defaults_.eos_ids.empty() && has_chat_form_) {
+    // Never <|end|>: it ends a message, after which the model goes on with the next.
+    for (const char* token : {"<|return|>", "<|call|>", "<|endoftext|>"}) {
+      if (const auto id = tokenizer_->special_id(token)) defaults_.eos_ids.push_back(*id);
+    }
+  } else if (defaults_.eos_ids.empty()) {
+    defaults_.eos_ids = folder_->checkpoint->config().get_ids({"eos_token_id"});
+  }
+}
+
+int64_t Session::longest() const {
+  const int64_t limit = info().max_positions;
+  if (options_.max_model_len > limit) {
+    throw Error("--max-model-len {} is beyond the model's limit of {} positions", options_.max_model_len,
+                limit);
+  }
+  return options_.max_model_len > 0 ? options_.max_model_len : limit;
+}
+
+EngineLimits Session::limits(int64_t max_model_len, int64_t max_num_seqs, int64_t max_logit_rows) const {
+  // No step is larger than all sequences at their longest; a short prompt takes a small workspace.
+  const int64_t chunk =
+      max_model_len > 0 ? std::min(options_.chunk_tokens, max_model_len) : options_.chunk_tokens;
+  return {.max_model_len = max_model_len,
+          .max_num_seqs = max_num_seqs,
+          .max_batched_tokens = std::max(chunk, max_num_seqs),
+          .max_logit_rows = std::max(max_logit_rows, max_num_seqs)};
+}
+
+bool Session::fits_with(const std::string& dtype, const EngineLimits& limits, std::size_t available) const {
+  ModelFolder other = ModelFolder::open(path_, dtype);
+  return compute_plan(other, *backend_, limits).total() + kMemoryReserve <= available;
+}
+
+MemoryPlan Session::plan(const EngineLimits& limits) const {
+  const std::size_t available = read_system_memory().available;
+  try {
+    return plan_memory(*folder_, *backend_, limits, available);
+  } catch (const Error& error) {
+    EngineLimits asked = limits;
+    if (asked.max_model_len == 0) asked.max_model_len = 1;
+    if (asked.max_model_len > info().max_positions) throw;
+    for (const char* dtype : {"bf16", "f16"}) {  // the same bytes; bf16 computes faster
+      if (dtype == options_.dtype || !fits_with(dtype, asked, available)) continue;
+      throw Error("{}; --dtype {} would fit", error.what(), dtype);
+    }
+    throw;
+  }
+}
+
+void Session::load(const MemoryPlan& plan) {
+  note("memory: weights {}, KV cache {} ({} x {}), workspace {}", format_bytes(plan.weights),
+       format_bytes(plan.kv), count_tokens(plan.limits.max_model_len), plan.limits.max_num_seqs,
+       format_bytes(plan.workspace));
+  const int64_t num_sampled_ids = tokenizer_ ? tokenizer_->vocab_size() : 0;
+  const Clock::time_point load_start = Clock::now();
+  const std::size_t stored = folder_->checkpoint->stored_bytes();
+  {
+    ProgressLine line(fmt::format("loading {}", format_bytes(stored)));
+    LoadedModel loaded = load_model(*std::exchange(folder_, std::nullopt), *backend_,
+                                    [&](std::size_t done, std::size_t total) { line.show(done, total); });
+    engine_ = std::make_unique<Engine>(
+        std::move(loaded), *backend_,
+        EngineOptions{.limits = plan.limits,
+                      .num_sampled_ids = num_sampled_ids,
+                      .chunk_tokens = std::min(options_.chunk_tokens, plan.limits.max_batched_tokens)});
+  }
+  load_seconds_ = seconds_since(start_);
+  const double seconds = seconds_since(load_start);
+  note("loaded {} in {:.2f} s ({:.2f} GB/s)", format_bytes(stored), seconds,
+       static_cast<double>(stored) / 1e9 / std::max(seconds, 1e-9));
+}
+
+std::string count_tokens(int64_t count) { return fmt::format("{} token{}", count, count == 1 ? "" : "s"); }
+
+}  // namespace gossamer::apps

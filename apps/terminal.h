@@ -1,0 +1,85 @@
+// What the commands need of a terminal: progress, dimmed reasoning, lines of input, Ctrl-C.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "text/harmony_stream.h"
+
+namespace gossamer::apps {
+
+bool is_terminal(int fd);
+
+// One line on standard error, rewritten as work proceeds and removed at the end. Silent unless standard error
+// is a terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string what);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(std::size_t done, std::size_t total);
+
+ private:
+  std::string what_;
+  bool enabled_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+// Prints an answer on standard output as it comes: reasoning dimmed, calls of tools under a heading, a blank
+// line between messages.
+class AnswerPrinter {
+ public:
+  struct Options {
+    bool reasoning = true;  // false: it is left out, or folded to one line (fold)
+    bool fold = false;
+  };
+  explicit AnswerPrinter(const Options& options);
+
+  void print(const HarmonyDelta& delta);
+  // Ends the last line. Throws Error when standard output does not take what was written.
+  void finish();
+
+ private:
+  void write(std::string_view text);
+
+  Options options_;
+  bool terminal_;
+  bool dimmed_ = false;
+  bool folded_ = false;
+  bool anything_ = false;
+  bool at_line_start_ = true;
+  int message_ = -1;
+};
+
+// From here on Ctrl-C sets a flag instead of ending the program.
+class InterruptFlag {
+ public:
+  InterruptFlag();
+  ~InterruptFlag();
+  InterruptFlag(const InterruptFlag&) = delete;
+  InterruptFlag& operator=(const InterruptFlag&) = delete;
+
+  bool is_set() const;
+  void clear();
+};
+
+// Reads lines from standard input; unlike std::getline it notices Ctrl-C.
+class LineReader {
+ public:
+  enum class Status { kLine, kEnd, kInterrupted };
+
+  // The line comes without its newline.
+  Status read(std::string& line);
+
+ private:
+  std::string buffer_;
+  bool ended_ = false;
+};
+
+}  // namespace gossamer::apps
