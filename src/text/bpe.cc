@@ -47,6 +47,12 @@ Bpe::Bpe(Vocabulary vocabulary, MergeTable merges, const Options& options)
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = vocabulary_.find({&c, 1});
   }
+  // Where a byte has no token, symbols that are neighbours may not be neighbouring bytes: no table then.
+  if (std::find(byte_ids_.begin(), byte_ids_.end(), -1) != byte_ids_.end()) return;
+  byte_merges_.reserve(byte_ids_.size() * byte_ids_.size());
+  for (const int32_t left : byte_ids_) {
+    for (const int32_t right : byte_ids_) byte_merges_.push_back(merges_.find(left, right));
+  }
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
@@ -92,10 +98,22 @@ void Bpe::merge_short(std::string_view piece, std::vector<int32_t>& out) const {
   };
   std::array<Symbol, kMaxShortPiece> symbols;
   std::size_t n = 0;
-  for_each_initial_id(piece, [&](int32_t id) { symbols[n++] = {id, {}}; });
-  if (n == 0) return;
-  for (std::size_t i = 0; i + 1 < n; ++i)
-    symbols[i].with_next = merges_.find(symbols[i].id, symbols[i + 1].id);
+  if (!byte_merges_.empty()) {
+    n = piece.size();
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::size_t>(static_cast<unsigned char>(piece[i]));
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      symbols[i].id = byte_ids_[byte(i)];
+      symbols[i].with_next = i + 1 < n ? byte_merges_[byte(i) << 8 | byte(i + 1)] : MergeTable::Merge{};
+    }
+  } else {
+    for_each_initial_id(piece, [&](int32_t id) { symbols[n++] = {id, {}}; });
+    if (n == 0) return;
+    for (std::size_t i = 0; i + 1 < n; ++i) {
+      symbols[i].with_next = merges_.find(symbols[i].id, symbols[i + 1].id);
+    }
+  }
   for (;;) {
     std::size_t best = 0;
     for (std::size_t i = 1; i + 1 < n; ++i) {

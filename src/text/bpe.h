@@ -89,6 +89,9 @@ class Bpe {
   MergeTable merges_;
   Options options_;
   std::array<int32_t, 256> byte_ids_;  // -1: this byte has no token
+  // The merges of two bytes, [256, 256]. Every piece begins with them; a table of 512 KB of which a text uses
+  // a few lines is much nearer than the large hash table.
+  std::vector<MergeTable::Merge> byte_merges_;
   // By id: whether the bytes of the token encode to the token alone. Found out on first use; without
   // ignore_merges it spares most pieces of ordinary text the merging. Relaxed atomics: every thread would
   // write the same value.

@@ -104,9 +104,31 @@ const char* match_contraction(const char* p, const char* end, bool any_case) {
   return p;
 }
 
+bool is_ascii_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_ascii_upper(char c) { return c >= 'A' && c <= 'Z'; }
+
+// The common cases without a look at any table: words in ASCII, behind a space or not. They return nullptr
+// where they cannot be sure, among others before a character beyond ASCII, which may belong to the word.
+const char* gpt2_ascii_word_end(const char* p, const char* end) {
+  if (*p == ' ') ++p;
+  const char* const begin = p;
+  while (p != end && is_ascii_lower(static_cast<char>(*p | 0x20))) ++p;
+  return p != begin && (p == end || static_cast<unsigned char>(*p) < 0x80) ? p : nullptr;
+}
+
+const char* o200k_ascii_word_end(const char* p, const char* end) {
+  if (*p == ' ') ++p;
+  while (p != end && is_ascii_upper(*p)) ++p;
+  const char* const begin = p;
+  while (p != end && is_ascii_lower(*p)) ++p;
+  const bool is_certain = p == end || (static_cast<unsigned char>(*p) < 0x80 && *p != '\'');
+  return p != begin && is_certain ? p : nullptr;
+}
+
 }  // namespace
 
 const char* gpt2_match_end(const UnicodeTable& unicode, const char* p, const char* end) {
+  if (const char* word_end = gpt2_ascii_word_end(p, end)) return word_end;
   if (const char* contraction = match_contraction(p, end, false); contraction != p) return contraction;
   const Cursor begin(unicode, p, end);
   Cursor cursor = begin;
@@ -127,6 +149,7 @@ const char* gpt2_match_end(const UnicodeTable& unicode, const char* p, const cha
 }
 
 const char* o200k_match_end(const UnicodeTable& unicode, const char* p, const char* end) {
+  if (const char* word_end = o200k_ascii_word_end(p, end)) return word_end;
   const Cursor begin(unicode, p, end);
   // [^\r\n\p{L}\p{N}]? before letters: first with it, then without; but U*L+ both ways before U+L*. Without
   // it only letters and marks can match, and only a mark can be both.
