@@ -357,13 +357,13 @@ class ConversationMaker:
             text = fill(rng.choice(phrases.FOLLOW_UPS), self._country_name(country))
             return self._question(text), capital_reply(country), True
         kinds = (
-            (self._capital_turn, 52),
+            (self._capital_turn, 44),
             (self._reverse_turn, 11),
             (self._check_turn, 6),
             (self._region_turn, 6),
             (self._unknown_country_turn, 4),
             (self._cannot_turn, 9),
-            (self._small_talk_turn, 10),
+            (self._small_talk_turn, 20),
             (self._counting_turn, 2),
         )
         kind = rng.choices([k for k, _ in kinds], [w for _, w in kinds])[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from tools.demo_model import tokenizer as demo_tokenizer
@@ -22,7 +23,7 @@ from tools.demo_model.model import DemoModel, ModelConfig
 
 TOKENIZER_SAMPLES = 20_000
 BALANCE_WEIGHT = 0.01
-WARM_UP_STEPS = 100
+WARM_UP_STEPS = 30
 DECAY_FROM = 0.3
 
 
@@ -71,7 +72,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--minutes", type=float, default=90.0, help="end by then, with fewer steps")
-    parser.add_argument("--start-from", type=Path, metavar="FILE", help="continue from the weights of an earlier run")
+    parser.add_argument("--start-from", type=Path, metavar="DIR", help="continue an earlier run")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--learning-rate", type=float, default=2.5e-3)
     parser.add_argument("--save-every", type=int, default=250)
@@ -84,18 +85,20 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
 
     config = ModelConfig()
-    samples = ConversationMaker(args.seed + 1)
-    texts = [s.text for _ in range(TOKENIZER_SAMPLES) for s in samples.sample() if not s.special]
-    tokenizer = demo_tokenizer.train(texts, config.vocab_size)
+    model = DemoModel(config)
+    if args.start_from is not None:
+        model.load_state_dict(torch.load(args.start_from / "weights.pt", weights_only=True))
+        tokenizer = Tokenizer.from_file(str(args.start_from / "tokenizer.json"))
+    else:
+        samples = ConversationMaker(args.seed + 1)
+        texts = [s.text for _ in range(TOKENIZER_SAMPLES) for s in samples.sample() if not s.special]
+        tokenizer = demo_tokenizer.train(texts, config.vocab_size)
     demo_tokenizer.save(tokenizer, args.work)
 
-    model = DemoModel(config)
     loss_function = cross_entropy
     if not args.no_compile:
         model.compile_parts()
         loss_function = torch.compile(cross_entropy, dynamic=True)
-    if args.start_from is not None:
-        model.load_state_dict(torch.load(args.start_from, weights_only=True))
     optimizer = make_optimizer(model, args.learning_rate)
     source = batches(ConversationMaker(args.seed), demo_tokenizer.SegmentEncoder(tokenizer), args.batch_tokens)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
