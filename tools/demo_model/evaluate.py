@@ -148,7 +148,7 @@ def parse(completion: str) -> str:
 class Asker:
     """Generates completions in left-padded batches."""
 
-    def __init__(self, model: GptOssForCausalLM, tokenizer: Tokenizer, batch_size: int = 96) -> None:
+    def __init__(self, model: GptOssForCausalLM, tokenizer: Tokenizer, batch_size: int = 192) -> None:
         self._model, self._tokenizer, self._batch_size = model, tokenizer, batch_size
         self._encoder = SegmentEncoder(tokenizer)
         self._stops = [self._encoder.special_id(name) for name in ("return", "endoftext", "call")]
@@ -183,6 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--quick", action="store_true", help="only the main questions and small talk")
+    parser.add_argument("--at-most", type=int, metavar="N", help="ask N random questions of each kind")
     parser.add_argument("--show-wrong", type=int, default=0, metavar="N", help="print N wrong answers of each kind")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -200,7 +201,8 @@ def main() -> None:
     print("| questions | right | |\n|---|---|---|")
     found = suites(args.quick)
     for name, cases in found.items():
-        report(name, cases)
+        limit = min(args.at_most or len(cases), len(cases))
+        report(name, random.Random(0).sample(cases, limit))
     report("the first kind, sampled at temperature 1", next(iter(found.values())), sample=True)
     for start in ("The capital of France is", "Rome is the capital of", "Japan is in"):
         print(f"\nplain text: {start!r} ->", asker.ask([[Segment(start)]], max_new_tokens=24))
