@@ -30,6 +30,11 @@ class MergeTable {
   // Of a pair that is listed twice the later rank holds, as in the HF tokenizers.
   void set(int32_t left, int32_t right, Merge merge);
 
+  // Begins to fetch the memory that set() or find() of this pair will look at first.
+  void prefetch(int32_t left, int32_t right) const {
+    __builtin_prefetch(&slots_[slot_of(make_key(left, right))]);
+  }
+
   Merge find(int32_t left, int32_t right) const {
     const uint64_t key = make_key(left, right);
     for (std::size_t i = slot_of(key);; i = (i + 1) & mask_) {

@@ -1,6 +1,7 @@
 #include "text/tokenizer_file.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 
@@ -29,6 +30,11 @@ class ModelReader {
   void add_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right,
                  MergeTable& merges);
 
+  // To be called after the last add_merge(), which collects merges to look many of them up at a time: the
+  // tables are larger than the caches, and waiting for memory once in a while instead of five times a merge
+  // halves the loading time.
+  void finish_merges(const Vocabulary& vocabulary, MergeTable& merges);
+
   // The id of a token written in the byte alphabet, or -1.
   int32_t find(const Vocabulary& vocabulary, std::string_view token) {
     bytes_.clear();
@@ -38,7 +44,31 @@ class ModelReader {
   }
 
  private:
+  static constexpr std::size_t kMaxPending = 64;
+  struct PendingMerge {  // its tokens' bytes, one after the other in pending_bytes_
+    std::size_t offset;
+    std::size_t left_length;
+    std::size_t right_length;
+  };
+  struct MergeIds {  // -1: no token
+    int32_t left;
+    int32_t right;
+    int32_t whole;
+  };
+
   void read_merges(JsonScanner& scanner, const Vocabulary& vocabulary, MergeTable& merges);
+  void set_merge(const MergeIds& ids, std::string_view left, std::string_view right, MergeTable& merges);
+
+  std::string_view pending_text(std::size_t offset, std::size_t length) const {
+    return std::string_view(pending_bytes_).substr(offset, length);
+  }
+  std::string_view left_of(const PendingMerge& m) const { return pending_text(m.offset, m.left_length); }
+  std::string_view right_of(const PendingMerge& m) const {
+    return pending_text(m.offset + m.left_length, m.right_length);
+  }
+  std::string_view whole_of(const PendingMerge& m) const {
+    return pending_text(m.offset, m.left_length + m.right_length);
+  }
 
   JsonScanner& scanner_;
   std::string where_;
@@ -46,6 +76,8 @@ class ModelReader {
   std::unordered_map<std::string, int32_t>
       outside_alphabet_;  // tokens that no text can give, but merges may name
   uint32_t num_merges_ = 0;
+  std::vector<PendingMerge> pending_;
+  std::string pending_bytes_;
   std::string bytes_;
 };
 
@@ -69,24 +101,47 @@ void ModelReader::read_vocabulary(Vocabulary& vocabulary) {
 
 void ModelReader::add_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right,
                             MergeTable& merges) {
-  const auto known = [&](std::string_view token) {
-    const int32_t id = find(vocabulary, token);
-    if (id < 0)
-      throw Error("{}: merge {} (\"{}\", \"{}\") names \"{}\", which is no token", where_, num_merges_, left,
-                  right, token);
-    return id;
-  };
-  const int32_t left_id = known(left);
-  const int32_t right_id = known(right);
-  int32_t merged_id = -1;
-  // The bytes of the concatenation are those of its parts where both are in the alphabet: no need to spell it
-  // out.
-  if (outside_alphabet_.empty()) {
-    bytes_.assign(vocabulary.bytes_of(left_id)).append(vocabulary.bytes_of(right_id));
-    merged_id = vocabulary.find(bytes_);
+  const std::size_t offset = pending_bytes_.size();
+  if (alphabet_.append_bytes(left, pending_bytes_)) {
+    const std::size_t middle = pending_bytes_.size();
+    if (alphabet_.append_bytes(right, pending_bytes_)) {
+      pending_.push_back({offset, middle - offset, pending_bytes_.size() - middle});
+      vocabulary.prefetch(left_of(pending_.back()));
+      vocabulary.prefetch(right_of(pending_.back()));
+      vocabulary.prefetch(whole_of(pending_.back()));
+      if (pending_.size() == kMaxPending) finish_merges(vocabulary, merges);
+      return;
+    }
+    pending_bytes_.resize(offset);
   }
-  if (merged_id < 0) merged_id = known(std::string(left).append(right));
-  merges.set(left_id, right_id, {num_merges_++, merged_id});
+  finish_merges(vocabulary, merges);
+  const std::string whole = std::string(left).append(right);
+  set_merge({find(vocabulary, left), find(vocabulary, right), find(vocabulary, whole)}, left, right, merges);
+}
+
+void ModelReader::finish_merges(const Vocabulary& vocabulary, MergeTable& merges) {
+  std::array<MergeIds, kMaxPending> ids;
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    const PendingMerge& merge = pending_[i];
+    ids[i] = {vocabulary.find(left_of(merge)), vocabulary.find(right_of(merge)),
+              vocabulary.find(whole_of(merge))};
+    merges.prefetch(ids[i].left, ids[i].right);
+  }
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    set_merge(ids[i], left_of(pending_[i]), right_of(pending_[i]), merges);
+  }
+  pending_.clear();
+  pending_bytes_.clear();
+}
+
+void ModelReader::set_merge(const MergeIds& ids, std::string_view left, std::string_view right,
+                            MergeTable& merges) {
+  if (ids.left < 0 || ids.right < 0 || ids.whole < 0) {
+    const std::string unknown(ids.left < 0 ? left : ids.right < 0 ? right : std::string(left).append(right));
+    throw Error("{}: merge {} (\"{}\", \"{}\") names \"{}\", which is no token", where_, num_merges_, left,
+                right, unknown);
+  }
+  merges.set(ids.left, ids.right, {num_merges_++, ids.whole});
 }
 
 void ModelReader::read_merges(JsonScanner& scanner, const Vocabulary& vocabulary, MergeTable& merges) {
@@ -112,6 +167,7 @@ void ModelReader::read_merges(JsonScanner& scanner, const Vocabulary& vocabulary
                 merges);
     }
   }
+  finish_merges(vocabulary, merges);
 }
 
 void ModelReader::read(TokenizerParts& parts) {
@@ -244,6 +300,7 @@ TokenizerParts parse_vocab_and_merges(std::string_view vocab, const std::string&
     }
     model.add_merge(parts.vocabulary, line.substr(0, space), line.substr(space + 1), parts.merges);
   }
+  model.finish_merges(parts.vocabulary, parts.merges);
   parts.pre_tokenizer.push_back({.pattern = SplitPattern::kGpt2});
   const std::string end_of_text = "<|endoftext|>";
   if (const int32_t id = model.find(parts.vocabulary, end_of_text); id >= 0) {
