@@ -196,7 +196,6 @@ TEST(LoadParams, HandsOutEveryParameterInTheOrderOfTheFiles) {
   std::unique_ptr<Weight> w1;
   Tensor gain;
   Tensor bias;
-  Tensor wide;
   ParamList params;
   params.matrices.push_back(matrix({{"w0", 2}}, 3));
   params.matrices.back().weight = &w0;
