@@ -3,7 +3,6 @@
 // memory-mapped and checked. Layouts that differ only in names are presented under the Hugging Face names:
 //   gpt2      an optional "transformer." prefix is taken off
 //   gpt_neox  the head is embed_out.weight, also where transformers 5.14 and later wrote lm_head.weight
-//   gpt_neox  the head may be "lm_head.weight" (transformers 5) instead of "embed_out.weight"
 //   gpt_oss   the `original/` layout (OpenAI's names, fused qkv, its own config keys) becomes the HF one
 #pragma once
 
