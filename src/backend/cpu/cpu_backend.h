@@ -50,6 +50,12 @@ class CpuBackend final : public Backend {
     int32_t first_token;  // of the batch
     int32_t num_tokens;
   };
+  // How a kernel takes its activations: row after row as they are or as f32, or in tiles (LinearArgs::x).
+  enum class Arrangement { kAsIs, kWide, kTiles };
+  struct ChosenLinear {
+    LinearKernel kernel;
+    Arrangement arrangement;
+  };
   // cos and sin of the step's positions for one Rope; models have one, so that layers share it.
   struct RopeTable {
     std::vector<float> inv_freq;
@@ -80,20 +86,21 @@ class CpuBackend final : public Backend {
   void for_each_row(int64_t n, int64_t dim, Row row);
   void norm_rows(void (*kernel)(const NormArgs&), const NormArgs& args, const Tensor& x, const Tensor& out);
 
-  // The kernel for activations of this dtype; `widen`: it takes them as f32.
-  LinearKernel choose_linear(const PackedWeight& weight, DType activation, bool* widen) const;
-  // [n, cols] as f32: x itself, or a widened copy in scratch.
-  ConstTensor widened(const ConstTensor& x);
-  // Panels per task so that every thread has a few dozen tasks.
-  int64_t panels_per_task(int64_t num_panels) const;
+  ChosenLinear choose_linear(const PackedWeight& weight, DType activation) const;
+  // x [n, cols] as a kernel wants it: x itself or a copy in scratch. segment_of(row) gives the rows
+  // {begin, end} that go through one product together.
+  template <typename SegmentOf>
+  ConstTensor arrange(const ConstTensor& x, Arrangement arrangement, SegmentOf segment_of);
+  // Panels per task so that threads finish together.
+  int64_t panels_per_task(int64_t num_panels, int64_t num_tokens) const;
 
   // Groups the tokens' slots by expert; fills slot_order, slot_row and expert_begin of the scratch.
   void group_slots(const int32_t* experts, int64_t num_slots, int64_t num_experts);
-  // Products of every expert's slots (rows of x and out, in grouped order), followed by `after` per task:
-  // after(expert_begin_row, num_rows, first_row, end_row).
+  // Products of every expert's slots (rows of x and out in grouped order), followed by after(args,
+  // first_slot) on the same thread.
   template <typename After>
-  void linear_experts(const PackedWeight& weight, const ConstTensor& x, const Tensor& bias, float* out,
-                      After after);
+  void linear_experts(const PackedWeight& weight, const int32_t* experts, const ConstTensor& x,
+                      const Tensor& bias, float* out, After after);
 
   // cos [num_tokens, half] and sin [num_tokens, half] for this step.
   const float* rope_table(const ForwardBatch& batch, const Rope& rope);

@@ -2,6 +2,7 @@
 // and tokens, never the inner dimension.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/check.h"
@@ -10,9 +11,14 @@
 namespace gossamer::cpu {
 namespace {
 
+// Tasks per thread: many while weights stream past (threads finish together), few when tokens do (a task
+// reads all activations, its panels read them from the cache).
 constexpr int64_t kTasksPerThread = 32;
-// Tokens per task where a product has too few panels for all threads (a router's 32 rows).
+constexpr int64_t kLargeTasksPerThread = 8;
+constexpr int64_t kManyTokens = 64;
+// Tokens per task where a product has too few panels for all threads (a router's 32 rows); whole tiles.
 constexpr int64_t kTokensPerTask = 64;
+static_assert(kTokensPerTask % kActivationTile == 0);
 
 const float* floats_or_null(const Tensor& tensor) { return tensor.empty() ? nullptr : tensor.as<float>(); }
 
@@ -23,33 +29,46 @@ void widen_row(const std::byte* bf16, int64_t count, float* out) {
 
 }  // namespace
 
-LinearKernel CpuBackend::choose_linear(const PackedWeight& weight, DType activation, bool* widen) const {
+CpuBackend::ChosenLinear CpuBackend::choose_linear(const PackedWeight& weight, DType activation) const {
   const auto format = static_cast<std::size_t>(weight.format());
-  *widen = false;
-  if (activation == DType::kF32) return kernels_.linear_f32[format];
-  if (weight.tiles() && kernels_.linear_bf16_tiles[format] != nullptr)
-    return kernels_.linear_bf16_tiles[format];
-  if (kernels_.linear_bf16[format] != nullptr) return kernels_.linear_bf16[format];
-  *widen = true;
-  return kernels_.linear_f32[format];
+  if (activation == DType::kF32) return {kernels_.linear_f32[format], Arrangement::kAsIs};
+  if (weight.tiles() && kernels_.linear_bf16_tiles[format] != nullptr) {
+    return {kernels_.linear_bf16_tiles[format], Arrangement::kTiles};
+  }
+  if (kernels_.linear_bf16[format] != nullptr) return {kernels_.linear_bf16[format], Arrangement::kAsIs};
+  return {kernels_.linear_f32[format], Arrangement::kWide};
 }
 
-ConstTensor CpuBackend::widened(const ConstTensor& x) {
+template <typename SegmentOf>
+ConstTensor CpuBackend::arrange(const ConstTensor& x, Arrangement arrangement, SegmentOf segment_of) {
   const int64_t rows = x.shape()[0];
   const int64_t cols = x.shape()[1];
-  GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * cols) * sizeof(float), layout_.wide.size);
-  auto* wide = layout_.wide.in<float>(scratch_);
-  const int64_t rows_per_task = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cols));
-  pool_.parallel_for((rows + rows_per_task - 1) / rows_per_task, [&](int64_t task, int) {
-    const int64_t begin = task * rows_per_task;
-    const int64_t count = std::min(rows - begin, rows_per_task) * cols;
-    widen_row(x.bytes() + begin * cols * 2, count, wide + begin * cols);
+  if (arrangement == Arrangement::kAsIs) return x;
+  if (arrangement == Arrangement::kTiles && rows == 1) return x;  // already one tile
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * cols) * sizeof(float), layout_.arranged.size);
+  if (arrangement == Arrangement::kWide) {
+    auto* wide = layout_.arranged.in<float>(scratch_);
+    for_each_row(rows, cols,
+                 [&](int64_t row) { widen_row(x.bytes() + row * cols * 2, cols, wide + row * cols); });
+    return {wide, DType::kF32, x.shape()};
+  }
+  auto* tiles = layout_.arranged.in<std::byte>(scratch_);
+  for_each_row(rows, cols, [&](int64_t row) {
+    const auto [begin, end] = segment_of(row);
+    const int64_t tile = begin + (row - begin) / kActivationTile * kActivationTile;
+    const int64_t tile_rows = std::min<int64_t>(kActivationTile, end - tile);
+    constexpr int64_t kRun = kGroupCols * 2;  // bytes
+    std::byte* to = tiles + tile * cols * 2 + (row - tile) * kRun;
+    const std::byte* from = x.bytes() + row * cols * 2;
+    for (int64_t i = 0; i < cols / kGroupCols; ++i)
+      std::memcpy(to + i * tile_rows * kRun, from + i * kRun, kRun);
   });
-  return {wide, DType::kF32, x.shape()};
+  return {tiles, DType::kBf16, x.shape()};
 }
 
-int64_t CpuBackend::panels_per_task(int64_t num_panels) const {
-  return std::max<int64_t>(1, num_panels / (pool_.num_threads() * kTasksPerThread));
+int64_t CpuBackend::panels_per_task(int64_t num_panels, int64_t num_tokens) const {
+  const int64_t tasks = num_tokens < kManyTokens ? kTasksPerThread : kLargeTasksPerThread;
+  return std::max<int64_t>(1, num_panels / (pool_.num_threads() * tasks));
 }
 
 void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
@@ -57,12 +76,12 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   const auto& packed = static_cast<const PackedWeight&>(weight);
   const int64_t num_tokens = x.shape()[0];
   if (num_tokens == 0) return;
-  bool widen = false;
-  const LinearKernel kernel = choose_linear(packed, x.dtype(), &widen);
-  const ConstTensor input = widen ? widened(x) : ConstTensor(x);
-  GOSSAMER_CHECK_LE(packed.cols(), std::max(limits_.max_cols, std::max(limits_.hidden_dim, limits_.ffn_dim)));
+  GOSSAMER_CHECK_LE(num_tokens, limits_.max_tokens);
+  const ChosenLinear chosen = choose_linear(packed, x.dtype());
+  const ConstTensor input = arrange(
+      x, chosen.arrangement, [num_tokens](int64_t) { return std::pair<int64_t, int64_t>(0, num_tokens); });
 
-  const int64_t panels = panels_per_task(packed.num_panels());
+  const int64_t panels = panels_per_task(packed.num_panels(), num_tokens);
   const int64_t row_tasks = (packed.num_panels() + panels - 1) / panels;
   const bool split_tokens = row_tasks < pool_.num_threads() * 4 && num_tokens > kTokensPerTask;
   const int64_t tokens = split_tokens ? kTokensPerTask : num_tokens;
@@ -70,7 +89,7 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   pool_.parallel_for(row_tasks * token_tasks, [&](int64_t task, int thread) {
     const int64_t first_token = task / row_tasks * tokens;
     const int64_t first_panel = task % row_tasks * panels;
-    kernel(
+    chosen.kernel(
         {.x = input.bytes() + first_token * packed.cols() * static_cast<int64_t>(dtype_size(input.dtype())),
          .x_stride = packed.cols(),
          .weight = packed.expert(0),
@@ -84,8 +103,8 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
          .panel_begin = first_panel,
          .panel_end = std::min(first_panel + panels, packed.num_panels()),
          .add = add,
-         .scratch = layout_.thread_panel.in<std::byte>(scratch_) +
-                    static_cast<std::size_t>(thread) * layout_.panel_stride});
+         .scratch = layout_.thread_sums.in<std::byte>(scratch_) +
+                    static_cast<std::size_t>(thread) * layout_.sums_stride});
   });
 }
 
@@ -109,18 +128,21 @@ void CpuBackend::group_slots(const int32_t* experts, int64_t num_slots, int64_t 
 }
 
 template <typename After>
-void CpuBackend::linear_experts(const PackedWeight& weight, const ConstTensor& x, const Tensor& bias,
-                                float* out, After after) {
-  bool widen = false;
-  const LinearKernel kernel = choose_linear(weight, x.dtype(), &widen);
-  const ConstTensor input = widen ? widened(x) : ConstTensor(x);
+void CpuBackend::linear_experts(const PackedWeight& weight, const int32_t* experts, const ConstTensor& x,
+                                const Tensor& bias, float* out, After after) {
   const auto* begin = layout_.expert_begin.in<int32_t>(scratch_);
+  const auto* order = layout_.slot_order.in<int32_t>(scratch_);
+  const ChosenLinear chosen = choose_linear(weight, x.dtype());
+  const ConstTensor input = arrange(x, chosen.arrangement, [=](int64_t row) {
+    const int32_t expert = experts[order[row]];
+    return std::pair<int64_t, int64_t>(begin[expert], begin[expert + 1]);
+  });
   auto* active = layout_.active_experts.in<int32_t>(scratch_);
   int64_t num_active = 0;
   for (int32_t expert = 0; expert < weight.num_experts(); ++expert) {
     if (begin[expert] < begin[expert + 1]) active[num_active++] = expert;
   }
-  const int64_t panels = panels_per_task(num_active * weight.num_panels());
+  const int64_t panels = panels_per_task(num_active * weight.num_panels(), x.shape()[0] / num_active);
   const int64_t tasks_per_expert = (weight.num_panels() + panels - 1) / panels;
   pool_.parallel_for(num_active * tasks_per_expert, [&](int64_t task, int thread) {
     const int32_t expert = active[task / tasks_per_expert];
@@ -141,9 +163,9 @@ void CpuBackend::linear_experts(const PackedWeight& weight, const ConstTensor& x
         .panel_begin = first_panel,
         .panel_end = std::min(first_panel + panels, weight.num_panels()),
         .add = false,
-        .scratch = layout_.thread_panel.in<std::byte>(scratch_) +
-                   static_cast<std::size_t>(thread) * layout_.panel_stride};
-    kernel(args);
+        .scratch = layout_.thread_sums.in<std::byte>(scratch_) +
+                   static_cast<std::size_t>(thread) * layout_.sums_stride};
+    chosen.kernel(args);
     after(args, first_slot);
   });
 }
@@ -177,8 +199,8 @@ void CpuBackend::do_moe_add(const Tensor& x, const Tensor& experts, const Tensor
                 x.bytes() + static_cast<std::size_t>(order[row] / k) * row_bytes, row_bytes);
   });
   const bool bf16 = x.dtype() == DType::kBf16;
-  linear_experts(gate_up, {expert_x, x.dtype(), Shape{num_slots, hidden}}, params.gate_up_bias,
-                 expert_gate_up, [&](const LinearArgs& args, int64_t first_slot) {
+  linear_experts(gate_up, experts.as<int32_t>(), {expert_x, x.dtype(), Shape{num_slots, hidden}},
+                 params.gate_up_bias, expert_gate_up, [&](const LinearArgs& args, int64_t first_slot) {
                    kernels_.swiglu({.gate_up = args.out,
                                     .out = expert_h + first_slot * ffn * (bf16 ? 2 : 4),
                                     .out_bf16 = bf16,
@@ -189,8 +211,8 @@ void CpuBackend::do_moe_add(const Tensor& x, const Tensor& experts, const Tensor
                                     .alpha = params.swiglu_alpha,
                                     .limit = params.swiglu_limit});
                  });
-  linear_experts(down, {expert_h, x.dtype(), Shape{num_slots, ffn}}, params.down_bias, expert_down,
-                 [](const LinearArgs&, int64_t) {});
+  linear_experts(down, experts.as<int32_t>(), {expert_h, x.dtype(), Shape{num_slots, ffn}}, params.down_bias,
+                 expert_down, [](const LinearArgs&, int64_t) {});
   for_each_row(num_tokens, k * hidden, [&](int64_t token) {
     float* out = inout.as<float>() + token * hidden;
     for (int64_t j = 0; j < k; ++j) {

@@ -13,14 +13,32 @@ namespace gossamer::cpu {
 // kGroupCols inner columns.
 constexpr int kPanelRows = 32;
 constexpr int kGroupCols = 32;
+// An MXFP4 panel is a run of pairs of groups: the pair's scales [2][32 rows], then its codes [2][512 bytes].
+// One stream of memory: with the scales in a run of their own, each new line of them stalled the codes.
+constexpr int64_t kMxfp4GroupBytes = kGroupCols * kPanelRows / 2;
+constexpr int64_t kMxfp4PairBytes = 2 * kPanelRows + 2 * kMxfp4GroupBytes;
+// How far ahead kernels ask for a panel's bytes: decoding keeps the processor too busy to look far enough
+// itself.
+constexpr int64_t kMxfp4PrefetchBytes = kMxfp4PairBytes;  // of 0 to 8 pairs the best; Granite Rapids, 2026-11
+static constexpr int64_t mxfp4_scales_at(int64_t group) {
+  return group / 2 * kMxfp4PairBytes + group % 2 * kPanelRows;
+}
+static constexpr int64_t mxfp4_codes_at(int64_t group) {
+  return group / 2 * kMxfp4PairBytes + 2 * kPanelRows + group % 2 * kMxfp4GroupBytes;
+}
+
 // Attention walks keys in segments of this size (static_assert against kPageTokens in cpu_attention.cc).
 constexpr int kSegmentKeys = 32;
+// Tokens whose activations the tile kernels keep together.
+constexpr int kActivationTile = 16;
 constexpr int kNumFormats = 4;  // f32, bf16, f16, mxfp4: indices as enum Format
 
 // out[t, r] = (add ? out[t, r] : 0) + x[t] . w[r] + bias[r], for all tokens and the rows of panels
 // [panel_begin, panel_end). Each sum runs over columns in an order that `cols` alone decides.
 struct LinearArgs {
-  const void* x = nullptr;          // f32 or bf16 [num_tokens, cols], rows x_stride numbers apart
+  // f32 or bf16 [num_tokens, cols], rows x_stride numbers apart. For the tile kernels: bf16 in tiles of
+  // kActivationTile tokens one after the other, each of its r tokens as [cols / kGroupCols][r][kGroupCols].
+  const void* x = nullptr;
   int64_t x_stride = 0;             // in numbers
   const uint8_t* weight = nullptr;  // packed panels of one expert
   int64_t panel_bytes = 0;
@@ -33,7 +51,7 @@ struct LinearArgs {
   int64_t panel_begin = 0;
   int64_t panel_end = 0;
   bool add = false;
-  void* scratch = nullptr;  // of this thread: one panel decoded to bf16, 64-byte aligned
+  void* scratch = nullptr;  // of this thread: f32 [num_tokens rounded up to 32, kPanelRows], 64-byte aligned
 };
 
 // One tile of queries that share a kv head: `num_tokens` consecutive tokens of one sequence times the

@@ -90,9 +90,9 @@ struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero 
   }
 };
 
-// [groups][4 runs of 8 columns][kPanelRows] 32-bit words of codes, then [groups][kPanelRows] scales. A word
-// holds the even columns of its run in its low and the odd ones in its high half. A group is summed unscaled
-// and then enters the total in one fused operation, here and in every other kernel of the format.
+// Codes of a group: [4 runs of 8 columns][kPanelRows] 32-bit words. A word holds the even columns of its run
+// in its low and the odd ones in its high half. A group is summed unscaled and then enters the total in one
+// fused operation.
 struct Mxfp4Panels {
   static constexpr int kRowBytes = 4;
 
@@ -106,16 +106,15 @@ struct Mxfp4Panels {
 
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int first_row,
-                       V (&sums)[T][NV]) {
+                       V (&sums)[T][NV]) {  // `panel` points at first_row as if it were a dense panel
     const int64_t num_groups = args.cols / kGroupCols;
-    // The panel's own beginning, without the row offset of the codes.
-    const uint8_t* scales =
-        panel - first_row * kRowBytes + num_groups * kGroupCols * kPanelRows / 2 + first_row;
     for (int64_t group = 0; group < num_groups; ++group) {
       V part[T][NV];
       clear(part);
-      const uint8_t* words = panel + group * (kGroupCols * kPanelRows / 2);
+      const uint8_t* words = panel + mxfp4_codes_at(group);
+      const uint8_t* scales = panel + mxfp4_scales_at(group) - first_row * kRowBytes + first_row;
       const float* x_group = x + group * kGroupCols;
+      if (first_row == 0) prefetch_mxfp4(words, scales);
       for (int run = 0; run < 4; ++run) {
         I codes[NV];
         GOSSAMER_UNROLL
@@ -132,7 +131,7 @@ struct Mxfp4Panels {
       }
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
-        const V scale = mxfp4_scale(scales + group * kPanelRows + v * kLanes);
+        const V scale = mxfp4_scale(scales + v * kLanes);
         GOSSAMER_UNROLL
         for (int t = 0; t < T; ++t) sums[t][v] = vfma(part[t][v], scale, sums[t][v]);
       }

@@ -55,8 +55,7 @@ struct Mxfp4PairPanels {
     I weights[NV];
     GOSSAMER_UNROLL
     for (int v = 0; v < NV; ++v) {
-      weights[v] =
-          _mm512_permutexvar_epi16(kShift == 0 ? codes[v] : _mm512_srli_epi16(codes[v], kShift), table);
+      weights[v] = _mm512_permutexvar_epi16(shift_words<kShift>(codes[v]), table);
     }
     add_pair(x, x_stride, weights, part);
   }
@@ -64,15 +63,16 @@ struct Mxfp4PairPanels {
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const uint16_t* x, V (&sums)[T][NV]) {
     const int64_t num_groups = args.cols / kGroupCols;
-    const uint8_t* scales = panel + num_groups * (kGroupCols * kPanelRows / 2);
     const I table = _mm512_load_si512(kMxfp4AsBf16);
     // Kept in memory so that the registers hold the group's part.
     alignas(64) float totals[T][NV][kLanes] = {};
     for (int64_t group = 0; group < num_groups; ++group) {
       V part[T][NV];
       clear(part);
-      const uint8_t* words = panel + group * (kGroupCols * kPanelRows / 2);
+      const uint8_t* words = panel + mxfp4_codes_at(group);
+      const uint8_t* scales = panel + mxfp4_scales_at(group);
       const uint16_t* x_group = x + group * kGroupCols;
+      prefetch_mxfp4(words, scales);
       GOSSAMER_UNROLL
       for (int run = 0; run < 4; ++run) {
         I codes[NV];
@@ -85,7 +85,7 @@ struct Mxfp4PairPanels {
       }
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
-        const V scale = mxfp4_scale(scales + group * kPanelRows + v * kLanes);
+        const V scale = mxfp4_scale(scales + v * kLanes);
         GOSSAMER_UNROLL
         for (int t = 0; t < T; ++t) vstore(totals[t][v], vfma(part[t][v], scale, vload(totals[t][v])));
       }

@@ -115,21 +115,20 @@ uint32_t split_even_odd(uint32_t codes) {
 bool pack_mxfp4(const PanelSource& from, uint8_t* panel) {
   constexpr int64_t kWords = kGroupCols / 8;  // of one row and group
   const int64_t groups = from.source.cols / kGroupCols;
-  auto* words = reinterpret_cast<uint32_t*>(panel);
-  uint8_t* panel_scales = panel + groups * kGroupCols * kPanelRows / 2;
   bool tiles = true;
   for (int64_t r = 0; r < from.rows; ++r) {
     const std::byte* codes = from.source.row_codes(from.expert, from.first_row + r);
     const std::byte* scales = from.source.row_scales(from.expert, from.first_row + r);
     for (int64_t group = 0; group < groups; ++group) {
       uint32_t magnitudes = 0;
+      auto* words = reinterpret_cast<uint32_t*>(panel + mxfp4_codes_at(group));
       for (int64_t w = 0; w < kWords; ++w) {
         const auto word = load<uint32_t>(codes + (group * kWords + w) * 4);
         magnitudes |= word & 0x77777777U;
-        words[(group * kWords + w) * kPanelRows + r] = split_even_odd(word);
+        words[w * kPanelRows + r] = split_even_odd(word);
       }
       const auto scale = static_cast<uint8_t>(scales[group]);
-      panel_scales[group * kPanelRows + r] = scale;
+      panel[mxfp4_scales_at(group) + r] = scale;
       // A group of zeros is 0 under any scale but NaN.
       tiles &= (scale >= kMinTileScale || magnitudes == 0) && scale <= kMaxTileScale;
     }

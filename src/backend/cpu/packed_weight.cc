@@ -8,8 +8,6 @@
 namespace gossamer::cpu {
 namespace {
 
-constexpr int64_t kAlignment = 64;
-
 static_assert(mxfp4::kGroupSize == kGroupCols);
 
 // read(col) -> float, for one row of one panel.
@@ -28,11 +26,8 @@ int64_t packed_panel_bytes(Format format, int64_t cols) {
       return cols * kPanelRows * 2;
     case Format::kBf16:
       return (cols + 1) / 2 * kPanelRows * 4;
-    case Format::kMxfp4: {
-      const int64_t groups = cols / kGroupCols;
-      const int64_t scales = (groups * kPanelRows + kAlignment - 1) / kAlignment * kAlignment;
-      return groups * kGroupCols * kPanelRows / 2 + scales;
-    }
+    case Format::kMxfp4:
+      return (cols / kGroupCols + 1) / 2 * kMxfp4PairBytes;
   }
   GOSSAMER_CHECK(false);
 }
@@ -69,12 +64,12 @@ void PackedWeight::read_row(int64_t row, bool add, float* out) const {
       });
     }
     case Format::kMxfp4: {
-      const uint32_t* words = reinterpret_cast<const uint32_t*>(panel) + lane;
-      const uint8_t* scales = panel + cols() / 2 * kPanelRows + lane;
       return read_columns(cols(), add, out, [=](int64_t col) {
-        const int64_t in_run = col % 8;
-        const uint32_t code = words[col / 8 * kPanelRows] >> (in_run / 2 * 4 + in_run % 2 * 16);
-        return mxfp4::kValues[code & 0xfU] * mxfp4::decode_scale(scales[col / kGroupCols * kPanelRows]);
+        const int64_t group = col / kGroupCols;
+        const int64_t in_group = col % kGroupCols;
+        const auto* words = reinterpret_cast<const uint32_t*>(panel + mxfp4_codes_at(group)) + lane;
+        const uint32_t code = words[in_group / 8 * kPanelRows] >> (in_group % 8 / 2 * 4 + in_group % 2 * 16);
+        return mxfp4::kValues[code & 0xfU] * mxfp4::decode_scale(panel[mxfp4_scales_at(group) + lane]);
       });
     }
   }

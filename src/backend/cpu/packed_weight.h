@@ -3,9 +3,10 @@
 //   f32    [cols][32 rows]
 //   f16    [cols][32 rows]
 //   bf16   [ceil(cols / 2)][32 rows][2]: pairs of columns, as the bf16 products of AVX-512 and AMX take them
-//   mxfp4  [groups][4 runs of 8 columns][32 rows] words of eight codes, then [groups][32 rows] scales, padded
-//          to 64 bytes. Within a word, codes 0, 2, 4, 6 of the run in the low half and 1, 3, 5, 7 in the
-//          high: a shift by 4j brings columns 2j and 2j + 1 of the run to the bottom of the two halves.
+//   mxfp4  pairs of groups: scales [2][32 rows], then [2][4 runs of 8 columns][32 rows] words of eight codes;
+//          an odd last group has an empty partner. Within a word, codes 0, 2, 4, 6 of the run in the low half
+//          and 1, 3, 5, 7 in the high: a shift by 4j brings columns 2j and 2j + 1 of the run to the bottom of
+//          the two halves.
 // Rows beyond the last are zero. Every kernel of every instruction set reads this one layout.
 #pragma once
 

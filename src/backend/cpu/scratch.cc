@@ -22,7 +22,7 @@ ScratchLayout::ScratchLayout(const StepLimits& limits, int num_threads) {
     region = {total, static_cast<std::size_t>(num_elements * element_bytes)};
     total += aligned(region.size);
   };
-  take(wide, std::max(tokens * cols, slots * std::max(limits.hidden_dim, limits.ffn_dim)), 4);
+  take(arranged, std::max(tokens * cols, slots * std::max(limits.hidden_dim, limits.ffn_dim)), 4);
   take(token_sequence, tokens, 4);
   take(query_tiles, tokens, 12);
   take(rope, tokens * limits.head_dim, 4);
@@ -34,8 +34,9 @@ ScratchLayout::ScratchLayout(const StepLimits& limits, int num_threads) {
   take(slot_row, slots, 4);
   take(expert_begin, limits.num_experts + 1, 4);
   take(active_experts, limits.num_experts, 4);
-  panel_stride = aligned(static_cast<std::size_t>((cols + 1) / 2 * 2 * kPanelRows * 2));
-  take(thread_panel, threads, static_cast<int64_t>(panel_stride));
+  const int64_t rows_per_product = std::max(tokens, slots);
+  sums_stride = aligned(static_cast<std::size_t>((rows_per_product + 31) / 32 * 32 * kPanelRows * 4));
+  take(thread_sums, threads, static_cast<int64_t>(sums_stride));
   attention_stride = aligned(static_cast<std::size_t>(std::max(kQueryRows, limits.num_heads) *
                                                       attention_row_floats(limits.head_dim) * 4));
   take(thread_attention, threads, static_cast<int64_t>(attention_stride));

@@ -25,7 +25,7 @@ struct ScratchLayout {
     }
   };
 
-  Region wide;              // f32 [rows, cols]: activations widened for kernels that want f32
+  Region arranged;          // [rows, cols] of 4 bytes: activations as f32 or in tiles
   Region token_sequence;    // i32 [max_tokens]
   Region query_tiles;       // [max_tokens] of three i32
   Region rope;              // f32 [2, max_tokens, head_dim / 2]
@@ -37,9 +37,9 @@ struct ScratchLayout {
   Region slot_row;          // i32 [slots]: slot -> grouped row
   Region expert_begin;      // i32 [num_experts + 1]: first grouped row of each expert
   Region active_experts;    // i32 [num_experts]
-  Region thread_panel;      // [num_threads]: one panel as bf16
+  Region thread_sums;       // [num_threads]: a panel's sums of all tokens
   Region thread_attention;  // [num_threads]: attention's rows
-  std::size_t panel_stride = 0;
+  std::size_t sums_stride = 0;
   std::size_t attention_stride = 0;
   std::size_t total = 0;
 

@@ -57,11 +57,19 @@ inline V bf16_odd(I pairs) {
   return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
 }
 
+// Each 16-bit half >> kShift. As the high half of a product, because shifts and permutations compete for one
+// port on Intel's processors, and multiplications have two.
+template <int kShift>
+inline I shift_words(I a) {
+  return kShift == 0 ? a : _mm512_mulhi_epu16(a, _mm512_set1_epi16(1 << (16 - kShift)));
+}
+
 template <int kNibble>
 inline V mxfp4_value(I codes) {
   const V values = _mm512_setr_ps(0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F,
                                   -2.0F, -3.0F, -4.0F, -6.0F);
-  return _mm512_permutexvar_ps(kNibble == 0 ? codes : _mm512_srli_epi32(codes, 4 * kNibble), values);
+  const I half = kNibble < 4 ? codes : _mm512_srli_epi32(codes, 16);
+  return _mm512_permutexvar_ps(shift_words<4 * (kNibble % 4)>(half), values);
 }
 inline V mxfp4_scale(const uint8_t* p) {
   const I exponents = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

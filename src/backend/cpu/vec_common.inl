@@ -81,3 +81,10 @@ inline float vlargest(V a) {
   }
   return lanes[0];
 }
+
+// Asks for the bytes kMxfp4PrefetchBytes behind one group's codes and scales.
+inline void prefetch_mxfp4(const uint8_t* codes, const uint8_t* scales) {
+  GOSSAMER_UNROLL
+  for (int64_t i = 0; i < kMxfp4GroupBytes; i += 64) __builtin_prefetch(codes + kMxfp4PrefetchBytes + i);
+  __builtin_prefetch(scales + kMxfp4PrefetchBytes);
+}
