@@ -33,11 +33,11 @@ TEST(Half, EveryBf16SurvivesTheRoundTrip) {
 }
 
 TEST(Half, RoundsTiesToEven) {
-  EXPECT_EQ(float_to_bf16(1.0F + 0x1p-8F), 0x3f80);       // halfway between 1 and 1 + 2^-7: even is 1
-  EXPECT_EQ(float_to_bf16(1.0F + 3 * 0x1p-8F), 0x3f82);   // halfway, even is above
+  EXPECT_EQ(float_to_bf16(1.0F + 0x1p-8F), 0x3f80);      // halfway between 1 and 1 + 2^-7: even is 1
+  EXPECT_EQ(float_to_bf16(1.0F + 3 * 0x1p-8F), 0x3f82);  // halfway, even is above
   EXPECT_EQ(float_to_f16(1.0F + 0x1p-11F), 0x3c00);
   EXPECT_EQ(float_to_f16(1.0F + 3 * 0x1p-11F), 0x3c02);
-  EXPECT_EQ(float_to_f16(0x1p-25F), 0x0000);              // half of the smallest subnormal: even is 0
+  EXPECT_EQ(float_to_f16(0x1p-25F), 0x0000);  // half of the smallest subnormal: even is 0
   EXPECT_EQ(float_to_f16(3 * 0x1p-25F), 0x0002);
 }
 
