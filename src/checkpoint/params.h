@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,8 @@ struct MatrixParam {
   std::vector<ParamPart> parts = {};  // stacked in this order
   int64_t num_experts = 0;            // 0: not an expert matrix
   int64_t cols = 0;
-  bool transposed = false;              // stored [cols, rows] (Conv1D)
-  std::vector<int32_t> row_order = {};  // see WeightSource::row_order
+  bool transposed = false;                  // stored [cols, rows] (Conv1D)
+  std::span<const int32_t> row_order = {};  // see WeightSource::row_order
   ShardAxis shard = ShardAxis::kReplicated;
   int64_t rows_per_token =
       0;  // rows times experts that one token is multiplied with; 0 for tables that are looked up
@@ -47,7 +48,7 @@ struct MatrixParam {
 struct VectorParam {
   std::vector<ParamPart> parts = {};
   int64_t num_experts = 0;
-  std::vector<int32_t> row_order = {};
+  std::span<const int32_t> row_order = {};
   ShardAxis shard = ShardAxis::kReplicated;
   Tensor* tensor = nullptr;
 

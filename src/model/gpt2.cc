@@ -16,7 +16,7 @@ class Gpt2 : public Model {
     info_.vocab_size = config.get_int({"vocab_size"});
     info_.hidden_dim = config.get_int({"n_embd", "hidden_size"});
     info_.num_layers =
-        static_cast<int>(config.get_int({"n_layer", "num_hidden_layers"}, {.min = 1, .max = 10000}));
+        static_cast<int>(config.get_int({"n_layer", "num_hidden_layers"}, {.min = 1, .max = 1000}));
     info_.max_positions = config.get_int({"n_positions", "n_ctx", "max_position_embeddings"});
     info_.ffn_dim = config.get_int({"n_inner"}, 4 * info_.hidden_dim, {});
     const int64_t num_heads =

@@ -2,6 +2,7 @@
 // and feed-forward in parallel on the same residual (or one after the other), untied head. Reference:
 // transformers, models/gpt_neox/modeling_gpt_neox.py.
 #include <cmath>
+#include <span>
 
 #include "base/error.h"
 #include "model/architectures.h"
@@ -27,7 +28,7 @@ class GptNeox : public Model {
     info_.architecture = "gpt_neox";
     info_.vocab_size = config.get_int({"vocab_size"});
     info_.hidden_dim = config.get_int({"hidden_size"});
-    info_.num_layers = static_cast<int>(config.get_int({"num_hidden_layers"}, {.min = 1, .max = 10000}));
+    info_.num_layers = static_cast<int>(config.get_int({"num_hidden_layers"}, {.min = 1, .max = 1000}));
     info_.max_positions = config.get_int({"max_position_embeddings"});
     info_.ffn_dim = config.get_int({"intermediate_size"});
     info_.parallel_residual = config.get_bool({"use_parallel_residual"}, true);
@@ -58,6 +59,7 @@ class GptNeox : public Model {
   }
 
   ParamList declare_params() override {
+    qkv_row_order_ = qkv_row_order(info_.attention.num_heads, info_.attention.head_dim);
     const int64_t hidden = info_.hidden_dim;
     ParamList params;
     params.matrices.push_back({.parts = {{"gpt_neox.embed_in.weight", info_.vocab_size}},
@@ -73,7 +75,7 @@ class GptNeox : public Model {
         params.vectors.push_back({.parts = {{prefix + name + ".bias", hidden}}, .tensor = &target.bias});
       };
       const auto linear = [&](const std::string& name, int64_t rows, int64_t cols, ShardAxis shard,
-                              bool with_bias, const std::vector<int32_t>& row_order, Linear& target) {
+                              bool with_bias, std::span<const int32_t> row_order, Linear& target) {
         params.matrices.push_back({.parts = {{prefix + name + ".weight", rows}},
                                    .cols = cols,
                                    .row_order = row_order,
@@ -90,7 +92,7 @@ class GptNeox : public Model {
       norm("input_layernorm", layer.attention_norm);
       norm("post_attention_layernorm", layer.ffn_norm);
       linear("attention.query_key_value", 3 * hidden, hidden, ShardAxis::kRows, attention_bias_,
-             qkv_row_order(info_.attention.num_heads, info_.attention.head_dim), layer.qkv);
+             qkv_row_order_, layer.qkv);
       linear("attention.dense", hidden, hidden, ShardAxis::kCols, attention_bias_, {}, layer.attention_out);
       linear("mlp.dense_h_to_4h", info_.ffn_dim, hidden, ShardAxis::kRows, true, {}, layer.ffn_in);
       linear("mlp.dense_4h_to_h", hidden, info_.ffn_dim, ShardAxis::kCols, true, {}, layer.ffn_out);
@@ -177,6 +179,7 @@ class GptNeox : public Model {
   bool attention_bias_ = true;
   bool tied_head_ = false;
   Rope rope_;
+  std::vector<int32_t> qkv_row_order_;  // [3 hidden_dim]
   std::unique_ptr<Weight> token_embedding_;
   std::vector<Layer> layers_;
   Norm final_norm_;

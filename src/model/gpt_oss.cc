@@ -17,7 +17,7 @@ class GptOss : public Model {
     info_.architecture = "gpt_oss";
     info_.vocab_size = config.get_int({"vocab_size"});
     info_.hidden_dim = config.get_int({"hidden_size"});
-    info_.num_layers = static_cast<int>(config.get_int({"num_hidden_layers"}, {.min = 1, .max = 10000}));
+    info_.num_layers = static_cast<int>(config.get_int({"num_hidden_layers"}, {.min = 1, .max = 1000}));
     info_.max_positions = config.get_int({"max_position_embeddings"}, 131072, {});
     info_.ffn_dim = config.get_int({"intermediate_size"});
     info_.num_experts = config.get_int({"num_local_experts", "num_experts"}, {.min = 1, .max = 65536});

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,8 @@ struct WeightSource {
   int64_t rows = 0;
   int64_t cols = 0;
   bool transposed = false;  // dense formats only: stored [cols, rows] (GPT-2's Conv1D, BF16 GPT-OSS experts)
-  std::vector<int32_t>
-      row_order;  // when not empty: logical row i is stored row row_order[i] (of the stacked parts)
+  // When not empty: logical row i is stored row row_order[i] (of the stacked parts). Borrowed from the model.
+  std::span<const int32_t> row_order;
   std::vector<WeightPart> parts;
 
   // Called with bytes that will not be read again, so that the source and its prepared copy are never both

@@ -133,7 +133,9 @@ TEST_P(Conformance, LinearTakesConvertedTransposedAndReorderedWeights) {
     for (const Format format : {Format::kF32, Format::kBf16, Format::kF16}) {
       for (const bool transposed : {false, true}) {
         TestWeight weight(stored, 1, 45, 50, Fill::kIntegers, 21, transposed);
-        for (int32_t row = 0; row < 45; ++row) weight.source.row_order.push_back((row * 7 + 3) % 45);
+        std::vector<int32_t> row_order(45);
+        for (int32_t row = 0; row < 45; ++row) row_order[static_cast<std::size_t>(row)] = (row * 7 + 3) % 45;
+        weight.source.row_order = row_order;
         const HostTensor x(DType::kF32, Shape{3, 50}, Fill::kIntegers, 22);
         EXPECT_TRUE(same_bits(run_linear(*reference_, x, weight.source, format, nullptr, nullptr),
                               run_linear(*cpu_, x, weight.source, format, nullptr, nullptr)))

@@ -69,7 +69,8 @@ TEST(ResolveMatrices, StacksPartsAndReordersRows) {
   const auto checkpoint = open_with(folder, {{"k", DType::kBf16, {1, 2}}, {"q", DType::kBf16, {2, 2}}});
   ParamList params;
   params.matrices.push_back(matrix({{"q", 2}, {"k", 1}}, 2));
-  params.matrices.back().row_order = {2, 0, 1};
+  const std::vector<int32_t> row_order = {2, 0, 1};
+  params.matrices.back().row_order = row_order;
   const WeightSource source = resolve_matrices(*checkpoint, params).front().source;
   EXPECT_EQ(source.rows, 3);
   EXPECT_THAT(decoded_row(source, 0, 0), ElementsAre(number_at(0, 0), number_at(0, 1)));
@@ -203,7 +204,8 @@ TEST(LoadParams, HandsOutEveryParameterInTheOrderOfTheFiles) {
   params.matrices.back().weight = &w1;
   params.vectors.push_back(vector({{"bias", 2}}));
   params.vectors.back().num_experts = 2;
-  params.vectors.back().row_order = {1, 0};
+  const std::vector<int32_t> swapped = {1, 0};
+  params.vectors.back().row_order = swapped;
   params.vectors.back().tensor = &bias;
   params.vectors.push_back(vector({{"gain", 3}, {"wide", 2}}));
   params.vectors.back().tensor = &gain;

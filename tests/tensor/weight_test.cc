@@ -55,7 +55,8 @@ TEST(WeightSource, StacksPartsAndReordersRows) {
   source.parts.push_back({.rows = 1, .codes = ConstTensor(bottom.data(), DType::kF32, Shape{1, 2})});
   source.check();
   EXPECT_EQ(row_of(source, 0, 2), (std::vector<float>{20, 21}));
-  source.row_order = {2, 0, 1};
+  const std::vector<int32_t> row_order = {2, 0, 1};
+  source.row_order = row_order;
   EXPECT_EQ(row_of(source, 0, 0), (std::vector<float>{20, 21}));
   EXPECT_EQ(row_of(source, 0, 2), (std::vector<float>{10, 11}));
 }
