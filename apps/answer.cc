@@ -10,6 +10,10 @@
 namespace gossamer::apps {
 namespace {
 
+std::string seconds_text(double seconds) {
+  return seconds < 0.1 ? fmt::format("{:.2f} ms", seconds * 1e3) : fmt::format("{:.2f} s", seconds);
+}
+
 std::string rate_text(std::optional<double> rate) {
   return rate ? fmt::format(" ({:.1f} tokens/s)", *rate) : std::string();
 }
@@ -94,9 +98,9 @@ std::optional<double> Answer::decode_rate() const {
 }
 
 std::string Answer::summary() const {
-  return fmt::format("{} prompt token{} in {:.2f} s{}, {} in {:.2f} s{}", num_prompt_tokens,
-                     num_prompt_tokens == 1 ? "" : "s", prefill_s, rate_text(prefill_rate()),
-                     count_tokens(static_cast<int64_t>(token_ids.size())), decode_s,
+  return fmt::format("{} prompt token{} in {}{}, {} in {}{}", num_prompt_tokens,
+                     num_prompt_tokens == 1 ? "" : "s", seconds_text(prefill_s), rate_text(prefill_rate()),
+                     count_tokens(static_cast<int64_t>(token_ids.size())), seconds_text(decode_s),
                      rate_text(decode_rate()));
 }
 

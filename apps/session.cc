@@ -65,7 +65,7 @@ Session::Session(const ModelOptions& options) : options_(options) {
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
                              .instruction_set = options_.instruction_set});
-  note("{}: {}", backend_->name(), backend_->describe());
+  note("{}", backend_->describe());
   if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
   has_chat_form_ = tokenizer_ && info().architecture == "gpt_oss" &&
                    std::all_of(kHarmonyTokens.begin(), kHarmonyTokens.end(), [this](const char* token) {
