@@ -5,6 +5,14 @@ find_package(Threads REQUIRED)
 find_path(BOOST_INCLUDE_DIR boost/json.hpp REQUIRED)
 find_path(FMT_INCLUDE_DIR fmt/format.h REQUIRED)
 
+# A cross compiler must not see the rest of the host's headers: links to those libraries alone.
+if(CMAKE_CROSSCOMPILING AND NOT GOSSAMER_HEADER_OVERLAY)
+  set(GOSSAMER_HEADER_OVERLAY ${CMAKE_BINARY_DIR}/host-headers)
+  file(MAKE_DIRECTORY ${GOSSAMER_HEADER_OVERLAY})
+  file(CREATE_LINK ${BOOST_INCLUDE_DIR}/boost ${GOSSAMER_HEADER_OVERLAY}/boost SYMBOLIC)
+  file(CREATE_LINK ${FMT_INCLUDE_DIR}/fmt ${GOSSAMER_HEADER_OVERLAY}/fmt SYMBOLIC)
+endif()
+
 add_library(gossamer_dependencies INTERFACE)
 target_include_directories(gossamer_dependencies SYSTEM INTERFACE ${GOSSAMER_HEADER_OVERLAY})
 target_compile_definitions(gossamer_dependencies INTERFACE

@@ -81,15 +81,17 @@ TEST_P(Conformance, LinearMatchesForEveryFormatAndActivation) {
   uint64_t seed = 1;
   for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kMxfp4}) {
     for (const DType activation : {DType::kF32, DType::kBf16}) {
-      for (const auto& [rows, cols, tokens] :
-           std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 32, 1},
-                                                              {5, 7, 3},
-                                                              {33, 96, 2},
-                                                              {64, 64, 40},
-                                                              {70, 81, 13},
-                                                              {161, 160, 18},
-                                                              {300, 288, 5},
-                                                              {40, 1024, 33}}) {
+      for (const auto& shape : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 32, 1},
+                                                                                  {5, 7, 3},
+                                                                                  {33, 96, 2},
+                                                                                  {64, 64, 40},
+                                                                                  {70, 81, 13},
+                                                                                  {161, 160, 18},
+                                                                                  {300, 288, 5},
+                                                                                  {40, 1024, 33}}) {
+        const int64_t rows = std::get<0>(shape);
+        const int64_t cols = std::get<1>(shape);
+        const int64_t tokens = std::get<2>(shape);
         if (cols % format_info(format).group_size != 0) continue;
         SCOPED_TRACE(testing::Message() << format_info(format).name << " x " << dtype_name(activation) << " ["
                                         << rows << ", " << cols << "], " << tokens << " tokens");

@@ -1,0 +1,78 @@
+// The vector vocabulary (list in vec_common.inl) for AArch64's baseline NEON.
+// Included inside an anonymous namespace by kernels_neon.cc.
+
+using V = float32x4_t;
+using I = uint32x4_t;
+constexpr int kLanes = 4;
+// Register budget of linear.inl: 32 registers.
+constexpr int kTileTokens = 6;
+constexpr int kTileVecs = 4;
+constexpr int kMaxAccumulators = 16;
+// Of attention.inl.
+constexpr int kScoreRows = 2;
+constexpr int kValueRows = 4;
+constexpr int kValueVecs = 4;
+
+inline V vset(float value) { return vdupq_n_f32(value); }
+inline V vload(const float* p) { return vld1q_f32(p); }
+inline void vstore(float* p, V a) { vst1q_f32(p, a); }
+inline V vadd(V a, V b) { return vaddq_f32(a, b); }
+inline V vsub(V a, V b) { return vsubq_f32(a, b); }
+inline V vmul(V a, V b) { return vmulq_f32(a, b); }
+inline V vdiv(V a, V b) { return vdivq_f32(a, b); }
+inline V vmin(V a, V b) { return vminq_f32(a, b); }
+inline V vmax(V a, V b) { return vmaxq_f32(a, b); }
+inline V vfma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
+inline V vselect_less(V a, V b, V x, V y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+inline V vlane_indices() {
+  const float lanes[4] = {0, 1, 2, 3};
+  return vld1q_f32(lanes);
+}
+inline V vround(V a) { return vrndnq_f32(a); }
+inline V vpow2(V a) {
+  const int32x4_t biased = vaddq_s32(vcvtnq_s32_f32(a), vdupq_n_s32(127));
+  return vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
+}
+
+inline V vload_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+inline V vload_f16(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+inline void vstore_bf16(uint16_t* p, V a) {
+  const I bits = vreinterpretq_u32_f32(a);
+  const I odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+  const I rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+  const I quiet = vorrq_u32(bits, vdupq_n_u32(0x00400000));
+  vst1_u16(p, vshrn_n_u32(vbslq_u32(vceqq_f32(a, a), rounded, quiet), 16));
+}
+
+inline I iload(const uint8_t* p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+inline V bf16_even(I pairs) { return vreinterpretq_f32_u32(vshlq_n_u32(pairs, 16)); }
+inline V bf16_odd(I pairs) { return vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000U))); }
+
+// The nibble chooses a float's highest byte and, from a second table, its third; the byte lanes that hold no
+// index are out of the tables' range and read zero.
+template <int kNibble>
+inline V mxfp4_value(I codes) {
+  const uint8_t high[16] = {0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40,
+                            0x80, 0xbf, 0xbf, 0xbf, 0xc0, 0xc0, 0xc0, 0xc0};
+  const uint8_t low[16] = {0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0,
+                           0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0};
+  I nibble = codes;
+  if constexpr (kNibble > 0) nibble = vshrq_n_u32(codes, 4 * kNibble);
+  nibble = vandq_u32(nibble, vdupq_n_u32(0xf));
+  const uint8x16_t high_index =
+      vreinterpretq_u8_u32(vorrq_u32(vshlq_n_u32(nibble, 24), vdupq_n_u32(0x00ffffffU)));
+  const uint8x16_t low_index =
+      vreinterpretq_u8_u32(vorrq_u32(vshlq_n_u32(nibble, 16), vdupq_n_u32(0xff00ffffU)));
+  return vreinterpretq_f32_u8(
+      vorrq_u8(vqtbl1q_u8(vld1q_u8(high), high_index), vqtbl1q_u8(vld1q_u8(low), low_index)));
+}
+inline V mxfp4_scale(const uint8_t* p) {
+  uint32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  const uint8x8_t bytes = vcreate_u8(four);
+  const I exponents = vmovl_u16(vget_low_u16(vmovl_u8(bytes)));
+  I bits = vshlq_n_u32(exponents, 23);
+  bits = vbslq_u32(vceqq_u32(exponents, vdupq_n_u32(0)), vdupq_n_u32(0x00400000), bits);
+  bits = vbslq_u32(vceqq_u32(exponents, vdupq_n_u32(255)), vdupq_n_u32(0x7fc00000), bits);
+  return vreinterpretq_f32_u32(bits);
+}
