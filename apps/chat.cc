@@ -111,12 +111,12 @@ class Chat {
 
   void run() {
     const bool terminal = is_terminal(STDIN_FILENO);
-    LineReader reader;
+    LineReader reader(interrupt_);
     std::string line;
     for (;;) {
+      interrupt_.clear();
       if (terminal) fmt::print("> ");
       std::fflush(stdout);
-      interrupt_.clear();
       const LineReader::Status status = reader.read(line);
       if (status == LineReader::Status::kInterrupted) {
         fmt::print("\n");
@@ -180,7 +180,6 @@ class Chat {
     request.stop_token_ids = stop_ids_;
     const bool harmony = session_.has_chat_form();
     AnswerPrinter printer({.reasoning = !options_.hide_reasoning, .fold = true});
-    interrupt_.clear();
     const Answer answer = run_answer(session_.engine(), std::move(request),
                                      AnswerReader(session_.tokenizer(), harmony, options_.sampling.stop),
                                      {.show = [&](const HarmonyDelta& delta) { printer.print(delta); },

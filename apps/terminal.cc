@@ -1,6 +1,8 @@
 #include "apps/terminal.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -19,9 +21,17 @@ namespace {
 constexpr const char* kDim = "\033[2m";
 constexpr const char* kPlain = "\033[0m";
 
-// A signal handler can reach nothing but a global.
+// A signal handler can reach nothing but globals.
 volatile sig_atomic_t interrupted = 0;
-void note_interrupt(int /*signal*/) { interrupted = 1; }
+volatile sig_atomic_t interrupt_pipe = -1;
+void note_interrupt(int /*signal*/) {
+  const int saved = errno;
+  interrupted = 1;
+  const char byte = 0;
+  // A full pipe is as readable as one byte makes it.
+  [[maybe_unused]] const ssize_t written = write(interrupt_pipe, &byte, 1);
+  errno = saved;
+}
 
 // A model may write anything; a terminal must not take it for commands.
 std::string without_controls(std::string_view text) {
@@ -102,16 +112,30 @@ void AnswerPrinter::finish() {
 }
 
 InterruptFlag::InterruptFlag() {
+  if (pipe2(pipe_.data(), O_NONBLOCK | O_CLOEXEC) != 0)
+    throw Error("cannot make a pipe: {}", std::strerror(errno));
   interrupted = 0;
+  interrupt_pipe = pipe_[1];
   struct sigaction action {};
   action.sa_handler = &note_interrupt;
-  sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: a waiting read() returns
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
 }
 
-InterruptFlag::~InterruptFlag() { signal(SIGINT, SIG_DFL); }
+InterruptFlag::~InterruptFlag() {
+  signal(SIGINT, SIG_DFL);
+  close(pipe_[0]);
+  close(pipe_[1]);
+}
 
 bool InterruptFlag::is_set() const { return interrupted != 0; }
-void InterruptFlag::clear() { interrupted = 0; }
+
+void InterruptFlag::clear() {
+  std::array<char, 64> bytes;
+  while (read(pipe_[0], bytes.data(), bytes.size()) > 0) {
+  }
+  interrupted = 0;
+}
 
 LineReader::Status LineReader::read(std::string& line) {
   for (;;) {
@@ -122,13 +146,16 @@ LineReader::Status LineReader::read(std::string& line) {
       return Status::kLine;
     }
     if (ended_) return Status::kEnd;
+    std::array<pollfd, 2> waiting = {pollfd{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+                                     pollfd{.fd = interrupt_.fd(), .events = POLLIN, .revents = 0}};
+    if (poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return Status::kEnd;
+    if (interrupt_.is_set()) return Status::kInterrupted;
+    if (waiting[0].revents == 0) continue;
     std::array<char, 4096> bytes;
     const ssize_t count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
     if (count > 0) {
       buffer_.append(bytes.data(), static_cast<std::size_t>(count));
-    } else if (count < 0 && errno == EINTR) {
-      if (interrupted != 0) return Status::kInterrupted;
-    } else {
+    } else if (count == 0 || errno != EINTR) {
       ended_ = true;
     }
   }

@@ -1,6 +1,7 @@
 // What the commands need of a terminal: progress, dimmed reasoning, lines of input, Ctrl-C.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -67,6 +68,11 @@ class InterruptFlag {
 
   bool is_set() const;
   void clear();
+  // Readable while the flag is set: for poll(). (A signal that comes just before a read() would not wake it.)
+  int fd() const { return pipe_[0]; }
+
+ private:
+  std::array<int, 2> pipe_ = {-1, -1};
 };
 
 // Reads lines from standard input; unlike std::getline it notices Ctrl-C.
@@ -74,10 +80,13 @@ class LineReader {
  public:
   enum class Status { kLine, kEnd, kInterrupted };
 
-  // The line comes without its newline.
+  explicit LineReader(const InterruptFlag& interrupt) : interrupt_(interrupt) {}
+
+  // The line comes without its newline. kInterrupted leaves the flag set.
   Status read(std::string& line);
 
  private:
+  const InterruptFlag& interrupt_;
   std::string buffer_;
   bool ended_ = false;
 };
