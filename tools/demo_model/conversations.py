@@ -16,6 +16,7 @@ from tools.demo_model.harmony import Segment
 
 EFFORTS = ("low", "medium", "high")
 CANNOT = "I don't know. I am a tiny demo model: I know the capitals of countries and not much else."
+_NAME_COUNTS = [len(country.names) for country in COUNTRIES]
 UNKNOWN_COUNTRY = "I don't know a country with that name."
 
 
@@ -296,7 +297,7 @@ class ConversationMaker:
 
     def _capital_turn(self) -> tuple[str, Reply]:
         rng = self._random
-        country = rng.choice(COUNTRIES)
+        country = rng.choices(COUNTRIES, _NAME_COUNTS)[0]
         allowed = [p for p in phrases.PHRASINGS if not is_held_out(country, p)]
         phrasing = phrases.MAIN_PHRASING if rng.random() < 0.15 else rng.choice(allowed)
         return self._question(fill(phrasing, self._country_name(country))), capital_reply(country)
@@ -357,10 +358,10 @@ class ConversationMaker:
             text = fill(rng.choice(phrases.FOLLOW_UPS), self._country_name(country))
             return self._question(text), capital_reply(country), True
         kinds = (
-            (self._capital_turn, 44),
-            (self._reverse_turn, 11),
+            (self._capital_turn, 38),
+            (self._reverse_turn, 14),
             (self._check_turn, 6),
-            (self._region_turn, 6),
+            (self._region_turn, 10),
             (self._unknown_country_turn, 4),
             (self._cannot_turn, 9),
             (self._small_talk_turn, 20),
