@@ -41,6 +41,9 @@ bool spin_until(Ready ready) {
 constexpr uint32_t region_of(uint64_t ticket) { return static_cast<uint32_t>(ticket >> 32); }
 constexpr uint32_t task_of(uint64_t ticket) { return static_cast<uint32_t>(ticket); }
 
+// A task number beyond every count.
+constexpr uint64_t kNoTask = 0xffffffff;
+
 }  // namespace
 
 ThreadPool::ThreadPool(int num_threads) {
@@ -64,11 +67,15 @@ void ThreadPool::run(int64_t count, void* body, Function function) {
     for (int64_t task = 0; task < count; ++task) function(body, task, 0);
     return;
   }
-  body_.store(body, std::memory_order_relaxed);
-  function_.store(function, std::memory_order_relaxed);
-  count_.store(static_cast<uint32_t>(count), std::memory_order_relaxed);
-  num_done_.store(0, std::memory_order_relaxed);
   const uint64_t ticket = static_cast<uint64_t>(region_of(ticket_.load(std::memory_order_relaxed)) + 1) << 32;
+  // First no ticket fits any more, then the region is described, then its tickets are given out. A worker
+  // that reads part of the new description (acquire) while it holds an old ticket is therefore sure to fail
+  // its claim.
+  ticket_.store(ticket | kNoTask);
+  body_.store(body, std::memory_order_release);
+  function_.store(function, std::memory_order_release);
+  count_.store(static_cast<uint32_t>(count), std::memory_order_release);
+  num_done_.store(0, std::memory_order_relaxed);
   ticket_.store(ticket, std::memory_order_release);
   // Either the worker going to sleep sees the new region, or we see the sleeper: both orders are
   // sequentially consistent.
@@ -87,9 +94,9 @@ void ThreadPool::take_tasks(uint64_t ticket, int thread) {
   const uint32_t region = region_of(ticket);
   for (;;) {
     // Read before the claim: if the claim succeeds, the region had not ended and these are its own.
-    void* body = body_.load(std::memory_order_relaxed);
-    const Function function = function_.load(std::memory_order_relaxed);
-    const uint32_t count = count_.load(std::memory_order_relaxed);
+    void* body = body_.load(std::memory_order_acquire);
+    const Function function = function_.load(std::memory_order_acquire);
+    const uint32_t count = count_.load(std::memory_order_acquire);
     do {
       if (region_of(ticket) != region || task_of(ticket) >= count) return;
     } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,

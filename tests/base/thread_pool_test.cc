@@ -41,6 +41,28 @@ TEST_P(ThreadPoolOf, ManySmallRegionsSeeEachOthersWrites) {
   for (const int64_t value : values) EXPECT_EQ(value, 600 * (0 + 1 + 2 + 3 + 4));
 }
 
+// A worker that looks at the next, larger region while it still holds the old one's ticket must not claim a
+// task with the old body and the new count: every task runs with the body of its own region, and within its
+// count.
+TEST_P(ThreadPoolOf, RegionsOfChangingSizesNeverMixTheirTasks) {
+  ThreadPool pool(GetParam());
+  std::atomic<int64_t> current{0};
+  std::atomic<int64_t> mixed{0};
+  int64_t expected = 0;
+  std::atomic<int64_t> calls{0};
+  for (int64_t region = 1; region <= 100000; ++region) {
+    const int64_t count = region % 2 == 0 ? 2 : 2 + region % 61;
+    current.store(region);
+    pool.parallel_for(count, [&, region, count](int64_t task, int) {
+      if (current.load() != region || task >= count) ++mixed;
+      ++calls;
+    });
+    expected += count;
+  }
+  EXPECT_EQ(mixed.load(), 0);
+  EXPECT_EQ(calls.load(), expected);
+}
+
 TEST_P(ThreadPoolOf, WakesAfterSleeping) {
   ThreadPool pool(GetParam());
   std::atomic<int> calls{0};
