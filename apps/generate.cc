@@ -159,6 +159,11 @@ void run(const Options& options) {
     if (std::fflush(stdout) != 0) throw Error("cannot write to standard output");
   } else {
     printer.finish();
+    if (answer.finish_reason == "length") {
+      fmt::print(stderr, "gossamer: cut after {}{}\n",
+                 count_tokens(static_cast<int64_t>(answer.token_ids.size())),
+                 harmony && answer.text_of(HarmonyPart::kAnswer).empty() ? ", while still reasoning" : "");
+    }
     fmt::print(stderr, "{}\n", answer.summary());
   }
 }

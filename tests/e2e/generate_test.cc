@@ -219,6 +219,14 @@ TEST(Demo, StreamsOnlyTheAnswerIntoAPipe) {
   EXPECT_EQ(run_program(with_reasoning).out, reasoning + "\n\n" + text + "\n");
 }
 
+TEST(Demo, SaysThatAnAnswerWasCut) {
+  const ProgramRun run = run_program(
+      {"generate", demo_model(), "--prompt", "What is the capital of France?", "--greedy", "-n", "4"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.out, "\n") << "reasoning does not go into pipes";
+  EXPECT_THAT(run.err, HasSubstr("cut after 4 tokens, while still reasoning"));
+}
+
 TEST(Demo, TakesThePromptFromAFileOrStandardInput) {
   const TestFolder folder;
   write_file(folder / "prompt.txt", "What is the capital of France?");
