@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -45,7 +46,7 @@ std::string read_prompt_file(const std::string& path) {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
   } else {
     std::ifstream file(path, std::ios::binary);
-    if (!file) throw Error("--prompt-file: cannot read {}", path);
+    if (!file || std::filesystem::is_directory(path)) throw Error("--prompt-file: cannot read {}", path);
     text.assign(std::istreambuf_iterator<char>(file), {});
     if (file.bad()) throw Error("--prompt-file: cannot read {}", path);
   }
