@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <vector>
 
 #include "backend/cpu/kernel_table.h"
 #include "backend/cpu/packed_weight.h"
@@ -67,7 +68,7 @@ void put(Format format, uint8_t* panel, int64_t col, int64_t row, float value) {
   GOSSAMER_CHECK(false);
 }
 
-// Any dense format to any other, stored either way, through floats.
+// Any dense format to any other through floats. Not transposed.
 void convert_dense(const PanelSource& from, Format format, uint8_t* panel) {
   std::vector<float> row(static_cast<std::size_t>(from.source.cols));
   for (int64_t r = 0; r < from.rows; ++r) {
@@ -78,9 +79,53 @@ void convert_dense(const PanelSource& from, Format format, uint8_t* panel) {
   }
 }
 
+// A number as stored; half-precision numbers as floats.
+template <Format kFormat>
+float load_number(const std::byte* address) {
+  if constexpr (kFormat == Format::kF32) return load<float>(address);
+  if constexpr (kFormat == Format::kF16) return f16_to_float(load<uint16_t>(address));
+  if constexpr (kFormat == Format::kBf16) return bf16_to_float(load<uint16_t>(address));
+}
+
+// Stored [cols, rows]: a panel's numbers of one column lie together, so column by column. Row by row, as
+// decode_row would, costs a cache line per number.
+template <Format kStored>
+void convert_transposed(const PanelSource& from, Format format, uint8_t* panel) {
+  const WeightSource& source = from.source;
+  constexpr int64_t kBytes = kStored == Format::kF32 ? 4 : 2;
+  const std::byte* first[kPanelRows];  // column 0 of every row
+  int64_t stride[kPanelRows];          // bytes between columns: parts differ in their number of rows
+  for (int64_t r = 0; r < from.rows; ++r) {
+    const int64_t row = from.first_row + r;
+    int64_t stored = source.row_order.empty() ? row : source.row_order[static_cast<std::size_t>(row)];
+    const WeightPart* part = source.parts.data();
+    while (stored >= part->rows) stored -= (part++)->rows;
+    first[r] = part->codes.bytes() + (from.expert * part->rows * source.cols + stored) * kBytes;
+    stride[r] = part->rows * kBytes;
+  }
+  for (int64_t col = 0; col < source.cols; ++col) {
+    for (int64_t r = 0; r < from.rows; ++r) {
+      put(format, panel, col, r, load_number<kStored>(first[r] + col * stride[r]));
+    }
+  }
+}
+
 void pack_dense(const PanelSource& from, Format format, uint8_t* panel) {
   const WeightSource& source = from.source;
-  if (format != source.format || source.transposed) return convert_dense(from, format, panel);
+  if (source.transposed) {
+    switch (source.format) {
+      case Format::kF32:
+        return convert_transposed<Format::kF32>(from, format, panel);
+      case Format::kF16:
+        return convert_transposed<Format::kF16>(from, format, panel);
+      case Format::kBf16:
+        return convert_transposed<Format::kBf16>(from, format, panel);
+      case Format::kMxfp4:
+        break;
+    }
+    GOSSAMER_CHECK(false);
+  }
+  if (format != source.format) return convert_dense(from, format, panel);
   switch (format) {
     case Format::kF32:
       return transpose_words<uint32_t>(from, source.cols, panel);
