@@ -92,7 +92,7 @@ class CpuBackend final : public Backend {
   template <typename SegmentOf>
   ConstTensor arrange(const ConstTensor& x, Arrangement arrangement, SegmentOf segment_of);
   // Panels per task so that threads finish together.
-  int64_t panels_per_task(int64_t num_panels, int64_t num_tokens) const;
+  int64_t panels_per_task(int64_t num_panels) const;
 
   // Groups the tokens' slots by expert; fills slot_order, slot_row and expert_begin of the scratch.
   void group_slots(const int32_t* experts, int64_t num_slots, int64_t num_experts);

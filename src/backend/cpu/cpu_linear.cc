@@ -11,11 +11,9 @@
 namespace gossamer::cpu {
 namespace {
 
-// Tasks per thread: many while weights stream past (threads finish together), few when tokens do (a task
-// reads all activations, its panels read them from the cache).
-constexpr int64_t kTasksPerThread = 32;
-constexpr int64_t kLargeTasksPerThread = 8;
-constexpr int64_t kManyTokens = 64;
+// Tasks per thread. More would let threads finish closer together, but each starts a new stream of memory,
+// and with many tokens reads all activations: 32 cost a tenth of the bandwidth (Granite Rapids, 2026-11).
+constexpr int64_t kTasksPerThread = 8;
 // Tokens per task where a product has too few panels for all threads (a router's 32 rows); whole tiles.
 constexpr int64_t kTokensPerTask = 64;
 static_assert(kTokensPerTask % kActivationTile == 0);
@@ -66,9 +64,8 @@ ConstTensor CpuBackend::arrange(const ConstTensor& x, Arrangement arrangement, S
   return {tiles, DType::kBf16, x.shape()};
 }
 
-int64_t CpuBackend::panels_per_task(int64_t num_panels, int64_t num_tokens) const {
-  const int64_t tasks = num_tokens < kManyTokens ? kTasksPerThread : kLargeTasksPerThread;
-  return std::max<int64_t>(1, num_panels / (pool_.num_threads() * tasks));
+int64_t CpuBackend::panels_per_task(int64_t num_panels) const {
+  return std::max<int64_t>(1, num_panels / (pool_.num_threads() * kTasksPerThread));
 }
 
 void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
@@ -81,7 +78,7 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   const ConstTensor input = arrange(
       x, chosen.arrangement, [num_tokens](int64_t) { return std::pair<int64_t, int64_t>(0, num_tokens); });
 
-  const int64_t panels = panels_per_task(packed.num_panels(), num_tokens);
+  const int64_t panels = panels_per_task(packed.num_panels());
   const int64_t row_tasks = (packed.num_panels() + panels - 1) / panels;
   const bool split_tokens = row_tasks < pool_.num_threads() * 4 && num_tokens > kTokensPerTask;
   const int64_t tokens = split_tokens ? kTokensPerTask : num_tokens;
@@ -142,7 +139,7 @@ void CpuBackend::linear_experts(const PackedWeight& weight, const int32_t* exper
   for (int32_t expert = 0; expert < weight.num_experts(); ++expert) {
     if (begin[expert] < begin[expert + 1]) active[num_active++] = expert;
   }
-  const int64_t panels = panels_per_task(num_active * weight.num_panels(), x.shape()[0] / num_active);
+  const int64_t panels = panels_per_task(num_active * weight.num_panels());
   const int64_t tasks_per_expert = (weight.num_panels() + panels - 1) / panels;
   pool_.parallel_for(num_active * tasks_per_expert, [&](int64_t task, int thread) {
     const int32_t expert = active[task / tasks_per_expert];
