@@ -58,6 +58,7 @@ double read_bandwidth(ThreadPool& pool) {
           reinterpret_cast<const uint64_t*>(bytes + (call % kRegions * kPiecesPerRegion + i) * kPiece);
       uint64_t sum[8] = {};
       for (int64_t w = 0; w < kPiece / 8; w += 8) {
+        __builtin_prefetch(words + w + 1024 / 8);
         for (int64_t j = 0; j < 8; ++j) sum[j] += words[w + j];
       }
       sums[static_cast<std::size_t>(i)] =

@@ -17,9 +17,6 @@ constexpr int kGroupCols = 32;
 // One stream of memory: with the scales in a run of their own, each new line of them stalled the codes.
 constexpr int64_t kMxfp4GroupBytes = kGroupCols * kPanelRows / 2;
 constexpr int64_t kMxfp4PairBytes = 2 * kPanelRows + 2 * kMxfp4GroupBytes;
-// How far ahead kernels ask for a panel's bytes: decoding keeps the processor too busy to look far enough
-// itself.
-constexpr int64_t kMxfp4PrefetchBytes = kMxfp4PairBytes;  // of 0 to 8 pairs the best; Granite Rapids, 2026-11
 static constexpr int64_t mxfp4_scales_at(int64_t group) {
   return group / 2 * kMxfp4PairBytes + group % 2 * kPanelRows;
 }

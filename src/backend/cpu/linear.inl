@@ -44,6 +44,7 @@ struct F32Panels {  // [cols][kPanelRows]
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
     for (int64_t col = 0; col < args.cols; ++col) {
+      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kLanes * NV>(panel + col * 4 * kPanelRows);
       V weights[NV];
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
@@ -59,6 +60,7 @@ struct F16Panels {  // [cols][kPanelRows]
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
     for (int64_t col = 0; col < args.cols; ++col) {
+      if constexpr (T <= kPrefetchTokens) prefetch_panel<2 * kLanes * NV>(panel + col * 2 * kPanelRows);
       V weights[NV];
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
@@ -74,6 +76,7 @@ struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero 
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
     for (int64_t col = 0; col < args.cols; col += 2) {
+      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kLanes * NV>(panel + col * 2 * kPanelRows);
       I pairs[NV];
       V weights[NV];
       GOSSAMER_UNROLL

@@ -25,6 +25,7 @@ struct Bf16PairPanels {
     I weights[NV];
     int64_t col = 0;
     for (; col + 2 <= args.cols; col += 2) {
+      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kPanelRows>(panel + col * 2 * kPanelRows);
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) weights[v] = iload(panel + col * 2 * kPanelRows + v * 64);
       add_pair(x + col, args.x_stride, weights, sums);

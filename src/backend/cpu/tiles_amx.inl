@@ -99,7 +99,8 @@ struct TilePass {
 
 // B tiles of steps [begin, end) of a panel: where the panel has them, or decoded into `buffer`.
 struct Bf16TilePanels {
-  static const uint8_t* lines(const LinearArgs&, const uint8_t* panel, int64_t begin, int64_t, uint8_t*) {
+  static const uint8_t* lines(const LinearArgs&, const uint8_t* panel, int64_t begin, int64_t end, uint8_t*) {
+    if (end - begin == 1) prefetch_panel<kPanelTileBytes>(panel + begin * kPanelTileBytes);
     return panel + begin * kPanelTileBytes;
   }
 };
@@ -116,7 +117,7 @@ constexpr int kLargestScale = 253;  // 0.5 has exponent 126 under scale 127 and 
 struct Mxfp4TilePanels {
   // One group of 32 columns to its B tiles.
   static void decode_group(const uint8_t* words, const uint8_t* scales, I table, uint8_t* lines) {
-    prefetch_mxfp4(words, scales);
+    prefetch_panel<64>(scales);
     I drop[kPanelVecs];
     GOSSAMER_UNROLL
     for (int v = 0; v < kPanelVecs; ++v) {
@@ -129,6 +130,7 @@ struct Mxfp4TilePanels {
     for (int run = 0; run < 4; ++run) {
       GOSSAMER_UNROLL
       for (int v = 0; v < kPanelVecs; ++v) {
+        prefetch_panel<64>(words + run * kPanelLineBytes + v * 64);
         const I codes = iload(words + run * kPanelLineBytes + v * 64);
         uint8_t* out = lines + run * 4 * kPanelLineBytes + v * 64;
         const auto put = [&](int pair, I indices) {
