@@ -31,6 +31,10 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
       throw Error("{}: cannot map {} bytes: {}", path.string(), size_, std::strerror(map_errno));
     }
     data_ = static_cast<const std::byte*>(mapped);
+    // Files are read once, front to back. Without this, pages that have been read count as precious when they
+    // are released, and on a machine that holds little more than the model the unread ones leave the page
+    // cache first.
+    ::madvise(mapped, size_, MADV_SEQUENTIAL);
   }
   ::close(fd);
 }
