@@ -211,8 +211,11 @@ void HarmonyStream::emit(std::string text, std::vector<HarmonyDelta>& out) {
     out.back().text += text;
     return;
   }
-  out.push_back(
-      {.part = part_, .message = message_number_, .channel = channel_name_, .recipient = recipient_, .text = std::move(text)});
+  out.push_back({.part = part_,
+                 .message = message_number_,
+                 .channel = channel_name_,
+                 .recipient = recipient_,
+                 .text = std::move(text)});
 }
 
 }  // namespace gossamer
