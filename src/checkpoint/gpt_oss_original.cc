@@ -152,7 +152,7 @@ json::object gpt_oss_generation_config() {
           {"pad_token_id", 199999}};
 }
 
-std::map<std::string, StoredTensor> rename_gpt_oss_original(std::map<std::string, StoredTensor> tensors,
+std::map<std::string, StoredTensor> rename_gpt_oss_original(std::map<std::string, StoredTensor>&& tensors,
                                                             const ConfigReader& config) {
   const IntRange sane = {1, 1 << 20};  // so that the products below cannot overflow
   const int64_t head_dim = config.get_int({"head_dim"}, sane);

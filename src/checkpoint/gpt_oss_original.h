@@ -25,7 +25,7 @@ json::object gpt_oss_generation_config();
 // The tensors under their HF names. The fused qkv becomes three views of its rows: q_proj, k_proj, v_proj.
 // `config` has HF keys. Names that are not of this layout stay. Throws Error naming a qkv tensor whose rows
 // are not (heads + 2 kv heads) * head_dim.
-std::map<std::string, StoredTensor> rename_gpt_oss_original(std::map<std::string, StoredTensor> tensors,
+std::map<std::string, StoredTensor> rename_gpt_oss_original(std::map<std::string, StoredTensor>&& tensors,
                                                             const ConfigReader& config);
 
 }  // namespace gossamer

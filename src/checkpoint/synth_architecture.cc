@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -211,6 +213,7 @@ uint64_t SynthArchitecture::total_bytes() const {
 
 std::vector<std::string> synth_architecture_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kSizes));
   for (const Size& size : kSizes) names.emplace_back(size.name);
   return names;
 }
@@ -231,7 +234,7 @@ SynthArchitecture describe_synth_architecture(std::string_view name, std::option
   if (size->num_shards > 1) {
     const uint64_t full_bytes = size->describe(*size, size->num_layers).total_bytes();
     const double share = static_cast<double>(result.total_bytes()) / static_cast<double>(full_bytes);
-    result.num_shards = std::max(2, static_cast<int>(share * size->num_shards + 0.5));
+    result.num_shards = std::max(2, static_cast<int>(std::lround(share * size->num_shards)));
   }
   return result;
 }

@@ -39,10 +39,10 @@ RequestError invalid(std::string message) { return {RequestErrorKind::kInvalid, 
 
 }  // namespace
 
-Engine::Engine(LoadedModel model, Backend& backend, EngineOptions options)
+Engine::Engine(LoadedModel model, Backend& backend, const EngineOptions& options)
     : model_(std::move(model)),
       backend_(backend),
-      options_(resolve(std::move(options), info())),
+      options_(resolve(options, info())),
       pages_(kv_pool_config(info(), model_.precision.activation, options_.limits).kinds,
              options_.limits.max_batched_tokens),
       pool_(backend.create_kv_pool(kv_pool_config(info(), model_.precision.activation, options_.limits))),

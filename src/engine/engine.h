@@ -61,7 +61,7 @@ struct EngineOptions {
 class Engine {
  public:
   // The backend outlives the engine. Allocates everything that steps touch: pool, workspace, scratch.
-  Engine(LoadedModel model, Backend& backend, EngineOptions options);
+  Engine(LoadedModel model, Backend& backend, const EngineOptions& options);
   ~Engine();
 
   const ModelInfo& info() const { return model_.model->info(); }
