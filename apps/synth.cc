@@ -4,15 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "apps/commands.h"
+#include "apps/terminal.h"
 
 namespace gossamer::apps {
 namespace {
@@ -25,27 +24,6 @@ struct Options {
   std::string tokenizer;
 };
 
-// One line on standard error, rewritten at most ten times a second.
-class ProgressLine {
- public:
-  ~ProgressLine() {
-    if (shown_ != std::chrono::steady_clock::time_point()) fmt::print(stderr, "\n");
-  }
-  void show(uint64_t done, uint64_t total) {
-    const auto now = std::chrono::steady_clock::now();
-    if (done < total && now - shown_ < std::chrono::milliseconds(100)) return;
-    shown_ = now;
-    const double seconds = std::max(1e-3, std::chrono::duration<double>(now - start_).count());
-    fmt::print(stderr, "\r{:.2f} of {:.2f} GB, {:.2f} GB/s ", static_cast<double>(done) / 1e9,
-               static_cast<double>(total) / 1e9, static_cast<double>(done) / 1e9 / seconds);
-    std::fflush(stderr);
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point shown_;
-};
-
 void run(const Options& options) {
   const SynthArchitecture architecture = describe_synth_architecture(options.architecture, options.layers);
   SynthOptions synth;
@@ -54,7 +32,7 @@ void run(const Options& options) {
   // More threads than this only wait for the disk.
   synth.num_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
   {
-    ProgressLine line;
+    ProgressLine line("writing " + options.architecture);
     synth.progress = [&](uint64_t done, uint64_t total) { line.show(done, total); };
     write_synth_checkpoint(architecture, options.out, synth);
   }
