@@ -104,7 +104,7 @@ def checkpoint_config(config: ModelConfig, encoder: SegmentEncoder) -> dict:
 def generation_config(encoder: SegmentEncoder) -> dict:
     return {
         "bos_token_id": encoder.special_id("startoftext"),
-        "do_sample": True,
+        "do_sample": False,  # a demonstration should answer the same every time
         "eos_token_id": [encoder.special_id(name) for name in ("return", "endoftext", "call")],
         "pad_token_id": encoder.special_id("endoftext"),
     }
