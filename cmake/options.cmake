@@ -11,7 +11,9 @@ target_compile_options(gossamer_options INTERFACE
   -ffp-contract=off -fno-fast-math)
 if(GOSSAMER_SANITIZE)
   target_compile_options(gossamer_options INTERFACE
-    -fsanitize=${GOSSAMER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fsanitize=${GOSSAMER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+    # g++ 12 with sanitizers sees uninitialized values inside std::regex and std::function.
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(gossamer_options INTERFACE -fsanitize=${GOSSAMER_SANITIZE})
 endif()
 
