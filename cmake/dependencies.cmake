@@ -1,5 +1,5 @@
 # Outside libraries: all are Debian 12 packages (docs/dependencies.md says why each was chosen).
-# fmt, Boost.JSON and CLI11 are used header-only, so that a cross build needs only their headers.
+# Boost.JSON and CLI11 are used header-only, and fmt in a cross build, which then needs only their headers.
 find_package(Threads REQUIRED)
 
 find_path(BOOST_INCLUDE_DIR boost/json.hpp REQUIRED)
@@ -15,6 +15,10 @@ endif()
 
 add_library(gossamer_dependencies INTERFACE)
 target_include_directories(gossamer_dependencies SYSTEM INTERFACE ${GOSSAMER_HEADER_OVERLAY})
-target_compile_definitions(gossamer_dependencies INTERFACE
-  FMT_HEADER_ONLY)
 target_link_libraries(gossamer_dependencies INTERFACE Threads::Threads)
+if(CMAKE_CROSSCOMPILING)
+  target_compile_definitions(gossamer_dependencies INTERFACE FMT_HEADER_ONLY)
+else()  # compiled: header-only costs every file three more seconds
+  find_package(fmt REQUIRED)
+  target_link_libraries(gossamer_dependencies INTERFACE fmt::fmt)
+endif()
