@@ -52,9 +52,8 @@ std::unique_ptr<KvPool> Backend::create_kv_pool(const KvPoolConfig& config) cons
 
 std::unique_ptr<Weight> Backend::prepare(const WeightSource& source, Format format, DType for_activation) {
   source.check();
-  GOSSAMER_CHECK(is_activation(for_activation));
-  const bool dense = format_info(format).group_size == 1 && format_info(source.format).group_size == 1;
-  GOSSAMER_CHECK(format == source.format || dense);
+  GOSSAMER_CHECK(is_activation(for_activation) || for_activation == DType::kI8);
+  GOSSAMER_CHECK(format == source.format || format != Format::kMxfp4);
   auto weight = do_prepare(source, format, for_activation);
   GOSSAMER_CHECK_EQ(weight->size_bytes(),
                     prepared_bytes(format, source.num_experts, source.rows, source.cols));

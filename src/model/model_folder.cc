@@ -9,7 +9,7 @@
 namespace gossamer {
 
 Format Precision::format_of(Format stored) const {
-  return dense && format_info(stored).group_size == 1 ? *dense : stored;
+  return dense && is_dense(stored) ? *dense : stored;
 }
 
 Precision choose_precision(const std::vector<ResolvedMatrix>& matrices, const std::string& dtype) {

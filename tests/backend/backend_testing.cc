@@ -178,15 +178,33 @@ TestWeight::TestWeight(Format format, int64_t num_experts, int64_t rows, int64_t
   source.parts.push_back(part);
 }
 
-void TestWeight::plant_error() {
+void TestWeight::plant_error(float amount) {
   if (source.format == Format::kMxfp4) {
     codes.back() = codes.back() ^ std::byte{0x40};  // the magnitude of the last number
   } else {
     const auto last = static_cast<int64_t>(source.num_experts * source.rows * source.cols) - 1;
     std::vector<float> row(static_cast<std::size_t>(source.cols));
     source.decode_row(source.num_experts - 1, source.rows - 1, row.data());
-    store_dense(source.format, codes.data(), last, row.back() + 0.125F);
+    store_dense(source.format, codes.data(), last, row.back() + amount);
   }
+}
+
+std::vector<Preparation> preparations() {
+  std::vector<Preparation> all;
+  for (const Format format : kAllFormats) {
+    const bool made_here = !is_dense(format) && format != Format::kMxfp4;
+    const Format stored = made_here ? Format::kF32 : format;
+    for (const DType x : {DType::kF32, DType::kBf16}) {
+      all.push_back({.format = format, .stored = stored, .x = x, .for_activation = x});
+      if (!is_dense(format)) all.push_back({.format = format, .stored = stored, .x = x, .for_activation = DType::kI8});
+    }
+  }
+  return all;
+}
+
+std::ostream& operator<<(std::ostream& stream, const Preparation& p) {
+  return stream << format_info(p.format).name << " x " << dtype_name(p.x)
+                << (p.for_activation == DType::kI8 ? " as int8" : "");
 }
 
 ::testing::AssertionResult close(const std::vector<double>& expected, const std::vector<double>& actual,

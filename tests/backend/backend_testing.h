@@ -84,9 +84,20 @@ struct TestWeight {
   TestWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols, Fill fill, uint64_t seed,
              bool transposed = false);
   TestWeight(const TestWeight&) = delete;
-  // A number of the last row, changed by a little more than rounding could: what a tester must notice.
-  void plant_error();
+  // The last number, changed by a little more than rounding could (MXFP4: another code): what a tester must notice.
+  void plant_error(float amount = 0.125F);
 };
+
+// How a weight is prepared: its format on the device, what it is stored as, what its products do with activations.
+struct Preparation {
+  Format format;
+  Format stored;
+  DType x;               // of the tensor that enters
+  DType for_activation;  // kI8, or as x
+};
+// Every format with every kind of activation.
+std::vector<Preparation> preparations();
+std::ostream& operator<<(std::ostream& stream, const Preparation& p);
 
 // Every |actual - expected| within its tolerance. Fails when `expected` is constant or zero: nothing would
 // have been tested.

@@ -54,8 +54,8 @@ std::vector<double> magnitudes(const HostTensor& x, const WeightSource& weight, 
 }
 
 HostTensor run_linear(Backend& backend, const HostTensor& x, const WeightSource& source, Format format,
-                      const HostTensor* bias, const HostTensor* inout) {
-  const auto weight = backend.prepare(source, format, x.dtype());
+                      const HostTensor* bias, const HostTensor* inout, bool int8_activations = false) {
+  const auto weight = backend.prepare(source, format, int8_activations ? DType::kI8 : x.dtype());
   const DeviceTensor device_x(backend, x);
   const HostTensor zero(DType::kF32, Shape{x.shape()[0], source.rows});
   const DeviceTensor out(backend, inout != nullptr ? *inout : zero);
@@ -77,40 +77,43 @@ HostTensor run_linear(Backend& backend, const HostTensor& x, const WeightSource&
 // factor 4 leaves room for its tail over many outputs.
 double sum_tolerance(int64_t cols) { return 4.0 * (2.0 + std::sqrt(static_cast<double>(cols))) * kHalfUlp; }
 
+// bf16 activations as int16 (KernelTable::int16_codes): numbers below 2^-7 of their group's largest, few of those
+// that the tests draw, are off by up to 2^-16 of it.
+constexpr double kInt16Error = 0x1p-17;
+
 TEST_P(Conformance, LinearMatchesForEveryFormatAndActivation) {
   uint64_t seed = 1;
-  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kMxfp4}) {
-    for (const DType activation : {DType::kF32, DType::kBf16}) {
-      for (const auto& shape : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 32, 1},
-                                                                                  {5, 7, 3},
-                                                                                  {33, 96, 2},
-                                                                                  {64, 64, 40},
-                                                                                  {70, 81, 13},
-                                                                                  {161, 160, 18},
-                                                                                  {300, 288, 5},
-                                                                                  {40, 1024, 33}}) {
-        const int64_t rows = std::get<0>(shape);
-        const int64_t cols = std::get<1>(shape);
-        const int64_t tokens = std::get<2>(shape);
-        if (cols % format_info(format).group_size != 0) continue;
-        SCOPED_TRACE(testing::Message() << format_info(format).name << " x " << dtype_name(activation) << " ["
-                                        << rows << ", " << cols << "], " << tokens << " tokens");
-        TestWeight weight(format, 1, rows, cols, Fill::kNormal, ++seed);
-        const HostTensor x(activation, Shape{tokens, cols}, Fill::kNormal, ++seed);
-        const HostTensor bias(DType::kF32, Shape{rows}, Fill::kNormal, ++seed);
-        const HostTensor inout(DType::kF32, Shape{tokens, rows}, Fill::kNormal, ++seed);
-        const auto expected = run_linear(*reference_, x, weight.source, format, &bias, &inout).values();
-        const auto scale = magnitudes(x, weight.source, bias, inout);
-        const auto tolerance = [&](std::size_t i) { return sum_tolerance(cols) * scale[i]; };
-        EXPECT_TRUE(
-            close(expected, run_linear(*cpu_, x, weight.source, format, &bias, &inout).values(), tolerance));
-        const auto bare = run_linear(*reference_, x, weight.source, format, nullptr, nullptr).values();
-        EXPECT_TRUE(
-            close(bare, run_linear(*cpu_, x, weight.source, format, nullptr, nullptr).values(), tolerance));
-        weight.plant_error();
-        EXPECT_FALSE(
-            close(expected, run_linear(*cpu_, x, weight.source, format, &bias, &inout).values(), tolerance));
-      }
+  for (const Preparation& p : preparations()) {
+    for (const auto& shape : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 32, 1},
+                                                                                {5, 7, 3},
+                                                                                {33, 96, 2},
+                                                                                {64, 64, 40},
+                                                                                {70, 81, 13},
+                                                                                {161, 160, 18},
+                                                                                {300, 288, 5},
+                                                                                {40, 1024, 33}}) {
+      const int64_t rows = std::get<0>(shape);
+      const int64_t cols = std::get<1>(shape);
+      const int64_t tokens = std::get<2>(shape);
+      if (p.format == Format::kMxfp4 && cols % format_info(p.format).group_size != 0) continue;
+      SCOPED_TRACE(testing::Message() << p << " [" << rows << ", " << cols << "], " << tokens << " tokens");
+      TestWeight weight(p.stored, 1, rows, cols, Fill::kNormal, ++seed);
+      const HostTensor x(p.x, Shape{tokens, cols}, Fill::kNormal, ++seed);
+      const HostTensor bias(DType::kF32, Shape{rows}, Fill::kNormal, ++seed);
+      const HostTensor inout(DType::kF32, Shape{tokens, rows}, Fill::kNormal, ++seed);
+      const auto run = [&](Backend& backend, const HostTensor* with_bias, const HostTensor* to) {
+        return run_linear(backend, x, weight.source, p.format, with_bias, to, p.for_activation == DType::kI8).values();
+      };
+      const auto expected = run(*reference_, &bias, &inout);
+      const auto scale = magnitudes(x, weight.source, bias, inout);
+      const bool codes = !is_dense(p.format);
+      const auto tolerance = [&](std::size_t i) {
+        return (sum_tolerance(cols) + (codes ? kInt16Error : 0.0)) * scale[i];
+      };
+      EXPECT_TRUE(close(expected, run(*cpu_, &bias, &inout), tolerance));
+      EXPECT_TRUE(close(run(*reference_, nullptr, nullptr), run(*cpu_, nullptr, nullptr), tolerance));
+      weight.plant_error(codes ? 1.0F : 0.125F);
+      EXPECT_FALSE(close(expected, run(*cpu_, &bias, &inout), tolerance));
     }
   }
 }

@@ -15,8 +15,6 @@ class Invariance : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Levels, Invariance, testing::ValuesIn(levels()),
                          [](const auto& test) { return test.param; });
 
-constexpr Format kFormats[] = {Format::kF32, Format::kBf16, Format::kF16, Format::kMxfp4};
-
 HostTensor linear(Backend& backend, const Weight& weight, const HostTensor& x, const HostTensor& bias) {
   const DeviceTensor device_x(backend, x);
   const DeviceTensor device_bias(backend, bias);
@@ -28,28 +26,24 @@ HostTensor linear(Backend& backend, const Weight& weight, const HostTensor& x, c
 // Every number of tokens up to 40 and then some crosses all tile sizes of all levels.
 TEST_P(Invariance, LinearOfATokenAloneEqualsLinearOfItInAnyBatch) {
   constexpr int64_t kTokens = 130;
-  for (const Format format : kFormats) {
-    for (const DType activation : {DType::kF32, DType::kBf16}) {
-      for (const Fill fill : {Fill::kNormal, Fill::kTiny}) {
-        for (const int64_t cols : {64, 81, 160}) {
-          if (cols % format_info(format).group_size != 0) continue;
-          SCOPED_TRACE(testing::Message() << format_info(format).name << " x " << dtype_name(activation)
-                                          << ", " << cols << (fill == Fill::kTiny ? " tiny" : ""));
-          const auto backend = cpu(GetParam());
-          const TestWeight source(format, 1, 70, cols, fill, 1);
-          const auto weight = backend->prepare(source.source, format, activation);
-          // Tiny weights meet large activations, so that sums of both normal and subnormal terms appear.
-          const HostTensor x(activation, Shape{kTokens, cols}, Fill::kNormal, 2);
-          const HostTensor bias(DType::kF32, Shape{70}, fill, 3);
-          const HostTensor all = linear(*backend, *weight, x, bias);
-          for (int64_t token = 0; token < kTokens; token += 9) {
-            EXPECT_TRUE(same_bits(all.rows(token, token + 1),
-                                  linear(*backend, *weight, x.rows(token, token + 1), bias)));
-          }
-          for (int64_t count = 2; count <= 40; ++count) {
-            EXPECT_TRUE(same_bits(all.rows(0, count), linear(*backend, *weight, x.rows(0, count), bias)))
-                << count;
-          }
+  for (const Preparation& p : preparations()) {
+    for (const Fill fill : {Fill::kNormal, Fill::kTiny}) {
+      for (const int64_t cols : {64, 81, 160, 576}) {
+        if (p.format == Format::kMxfp4 && cols % format_info(p.format).group_size != 0) continue;
+        SCOPED_TRACE(testing::Message() << p << ", " << cols << (fill == Fill::kTiny ? " tiny" : ""));
+        const auto backend = cpu(GetParam());
+        const TestWeight source(p.stored, 1, 70, cols, fill, 1);
+        const auto weight = backend->prepare(source.source, p.format, p.for_activation);
+        // Tiny weights meet large activations, so that sums of both normal and subnormal terms appear.
+        const HostTensor x(p.x, Shape{kTokens, cols}, Fill::kNormal, 2);
+        const HostTensor bias(DType::kF32, Shape{70}, fill, 3);
+        const HostTensor all = linear(*backend, *weight, x, bias);
+        for (int64_t token = 0; token < kTokens; token += 9) {
+          EXPECT_TRUE(same_bits(all.rows(token, token + 1),
+                                linear(*backend, *weight, x.rows(token, token + 1), bias)));
+        }
+        for (int64_t count = 2; count <= 40; ++count) {
+          EXPECT_TRUE(same_bits(all.rows(0, count), linear(*backend, *weight, x.rows(0, count), bias))) << count;
         }
       }
     }
@@ -57,19 +51,19 @@ TEST_P(Invariance, LinearOfATokenAloneEqualsLinearOfItInAnyBatch) {
 }
 
 TEST_P(Invariance, LinearDoesNotDependOnTheNumberOfThreads) {
-  for (const Format format : kFormats) {
-    const TestWeight source(format, 1, 300, 96, Fill::kNormal, 1);
-    const HostTensor x(DType::kBf16, Shape{100, 96}, Fill::kNormal, 2);
+  for (const Preparation& p : preparations()) {
+    const TestWeight source(p.stored, 1, 300, 96, Fill::kNormal, 1);
+    const HostTensor x(p.x, Shape{100, 96}, Fill::kNormal, 2);
     const HostTensor bias(DType::kF32, Shape{300}, Fill::kNormal, 3);
     HostTensor with_one;
     for (const int threads : {1, 2, 3, 8}) {
       const auto backend = cpu(GetParam(), threads);
-      const auto weight = backend->prepare(source.source, format, DType::kBf16);
+      const auto weight = backend->prepare(source.source, p.format, p.for_activation);
       HostTensor out = linear(*backend, *weight, x, bias);
       if (threads == 1) {
         with_one = std::move(out);
       } else {
-        EXPECT_TRUE(same_bits(with_one, out)) << format_info(format).name << ", " << threads << " threads";
+        EXPECT_TRUE(same_bits(with_one, out)) << p << ", " << threads << " threads";
       }
     }
   }
@@ -78,20 +72,20 @@ TEST_P(Invariance, LinearDoesNotDependOnTheNumberOfThreads) {
 TEST_P(Invariance, ExpertsOfATokenAloneEqualThoseInABatch) {
   constexpr int64_t kTokens = 41;
   constexpr int64_t kExperts = 6;
-  for (const Format format : {Format::kMxfp4, Format::kBf16, Format::kF32}) {
-    for (const DType activation : {DType::kF32, DType::kBf16}) {
-      SCOPED_TRACE(testing::Message() << format_info(format).name << " x " << dtype_name(activation));
-      const TestWeight gate_up(format, kExperts, 128, 96, Fill::kNormal, 1);
-      const TestWeight down(format, kExperts, 96, 64, Fill::kNormal, 2);
-      const HostTensor x(activation, Shape{kTokens, 96}, Fill::kNormal, 3);
+  for (const Preparation& p : preparations()) {
+    {
+      SCOPED_TRACE(testing::Message() << p);
+      const TestWeight gate_up(p.stored, kExperts, 128, 96, Fill::kNormal, 1);
+      const TestWeight down(p.stored, kExperts, 96, 64, Fill::kNormal, 2);
+      const HostTensor x(p.x, Shape{kTokens, 96}, Fill::kNormal, 3);
       const HostTensor logits(DType::kF32, Shape{kTokens, kExperts}, Fill::kNormal, 4);
       const HostTensor inout(DType::kF32, Shape{kTokens, 96}, Fill::kNormal, 5);
       const HostTensor gate_up_bias(DType::kF32, Shape{kExperts, 128}, Fill::kNormal, 6);
       const HostTensor down_bias(DType::kF32, Shape{kExperts, 96}, Fill::kNormal, 7);
       const auto run = [&](int threads, int64_t begin, int64_t end) {
         const auto backend = cpu(GetParam(), threads);
-        const auto device_gate_up = backend->prepare(gate_up.source, format, activation);
-        const auto device_down = backend->prepare(down.source, format, activation);
+        const auto device_gate_up = backend->prepare(gate_up.source, p.format, p.for_activation);
+        const auto device_down = backend->prepare(down.source, p.format, p.for_activation);
         const DeviceTensor bias1(*backend, gate_up_bias);
         const DeviceTensor bias2(*backend, down_bias);
         const DeviceTensor device_x(*backend, x.rows(begin, end));

@@ -13,21 +13,28 @@
 
 namespace gossamer {
 namespace cpu {
+static_assert(kNumFormats == gossamer::kNumFormats);
+
 CpuBackend::CpuBackend(const KernelTable& kernels, int num_threads) : kernels_(kernels), pool_(num_threads) {}
 
 std::string CpuBackend::describe() const {
   std::string text =
       fmt::format("cpu: {}, {} threads on {}", kernels_.level, pool_.num_threads(), cpu_model_name());
-  for (const Format format : {Format::kF32, Format::kBf16, Format::kF16, Format::kMxfp4}) {
+  for (const Format format : kAllFormats) {
     const auto index = static_cast<std::size_t>(format);
     const char* bf16 = "widened, f32 fma";
     if (kernels_.linear_bf16_tiles[index] != nullptr) {
       bf16 = kernels_.linear_bf16_tiles_name;
     } else if (kernels_.linear_bf16[index] != nullptr) {
       bf16 = kernels_.linear_bf16_name;
+    } else if (kernels_.int16_codes && kernels_.linear_integer[index] != nullptr) {
+      bf16 = kernels_.linear_integer_name;
     }
-    text += fmt::format("\n  {:<5} weights: f32 activations f32 fma; bf16 activations {}",
+    text += fmt::format("\n  {:<7} weights: f32 activations f32 fma; bf16 activations {}",
                         format_info(format).name, bf16);
+    if (kernels_.linear_integer[index] != nullptr) {
+      text += fmt::format("; int8 activations {}", kernels_.linear_integer_name);
+    }
   }
   return text;
 }
@@ -70,8 +77,8 @@ void CpuBackend::begin_step(const ForwardBatch& batch) {
 }
 
 std::unique_ptr<Weight> CpuBackend::do_prepare(const WeightSource& source, Format format,
-                                               DType /*for_activation*/) {
-  return pack_weight(source, format, pool_);
+                                               DType for_activation) {
+  return pack_weight(source, format, for_activation == DType::kI8, pool_);
 }
 
 void CpuBackend::do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add,

@@ -50,11 +50,22 @@ class CpuBackend final : public Backend {
     int32_t first_token;  // of the batch
     int32_t num_tokens;
   };
-  // How a kernel takes its activations: row after row as they are or as f32, or in tiles (LinearArgs::x).
-  enum class Arrangement { kAsIs, kWide, kTiles };
+  // How a kernel takes its activations: row after row as they are or as f32, in tiles (LinearArgs::x), or as
+  // integers (QuantizeArgs).
+  enum class Arrangement { kAsIs, kWide, kTiles, kInt8, kInt16 };
   struct ChosenLinear {
     LinearKernel kernel;
     Arrangement arrangement;
+  };
+  // Arranged activations.
+  struct LinearInput {
+    const std::byte* x = nullptr;
+    int64_t row_bytes = 0;
+    int64_t stride = 0;  // in numbers
+    // Of integers.
+    int64_t groups = 0;
+    const float* scales = nullptr;   // [rows, groups]
+    const int32_t* sums = nullptr;   // [rows, groups]
   };
   // cos and sin of the step's positions for one Rope; models have one, so that layers share it.
   struct RopeTable {
@@ -90,7 +101,12 @@ class CpuBackend final : public Backend {
   // x [n, cols] as a kernel wants it: x itself or a copy in scratch. segment_of(row) gives the rows
   // {begin, end} that go through one product together.
   template <typename SegmentOf>
-  ConstTensor arrange(const ConstTensor& x, Arrangement arrangement, SegmentOf segment_of);
+  LinearInput arrange(const ConstTensor& x, const PackedWeight& weight, Arrangement arrangement,
+                      SegmentOf segment_of);
+  LinearInput quantize(const ConstTensor& x, bool to_int8, int32_t offset);
+  // What depends on neither bias nor output nor the task's panels, for rows [first_row, first_row + num_rows).
+  LinearArgs linear_args(const LinearInput& input, const PackedWeight& weight, int64_t expert, int64_t first_row,
+                         int64_t num_rows, int thread) const;
   // Panels per task so that threads finish together.
   int64_t panels_per_task(int64_t num_panels) const;
 

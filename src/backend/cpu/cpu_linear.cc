@@ -29,26 +29,66 @@ void widen_row(const std::byte* bf16, int64_t count, float* out) {
 
 CpuBackend::ChosenLinear CpuBackend::choose_linear(const PackedWeight& weight, DType activation) const {
   const auto format = static_cast<std::size_t>(weight.format());
+  if (weight.int8_activations()) return {kernels_.linear_integer[format], Arrangement::kInt8};
   if (activation == DType::kF32) return {kernels_.linear_f32[format], Arrangement::kAsIs};
   if (weight.tiles() && kernels_.linear_bf16_tiles[format] != nullptr) {
     return {kernels_.linear_bf16_tiles[format], Arrangement::kTiles};
   }
   if (kernels_.linear_bf16[format] != nullptr) return {kernels_.linear_bf16[format], Arrangement::kAsIs};
+  if (kernels_.int16_codes && kernels_.linear_integer[format] != nullptr) {
+    return {kernels_.linear_integer[format], Arrangement::kInt16};
+  }
   return {kernels_.linear_f32[format], Arrangement::kWide};
 }
 
-template <typename SegmentOf>
-ConstTensor CpuBackend::arrange(const ConstTensor& x, Arrangement arrangement, SegmentOf segment_of) {
+CpuBackend::LinearInput CpuBackend::quantize(const ConstTensor& x, bool to_int8, int32_t offset) {
   const int64_t rows = x.shape()[0];
   const int64_t cols = x.shape()[1];
-  if (arrangement == Arrangement::kAsIs) return x;
-  if (arrangement == Arrangement::kTiles && rows == 1) return x;  // already one tile
+  const int64_t groups = groups_of(cols);
+  const int64_t code_bytes = kernels_.int16_codes ? 2 : 1;
+  const int64_t row_bytes = groups * kGroupCols * code_bytes;
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * row_bytes), layout_.arranged.size);
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * groups) * sizeof(float), layout_.group_scales.size);
+  auto* codes = layout_.arranged.in<std::byte>(scratch_);
+  auto* scales = layout_.group_scales.in<float>(scratch_);
+  auto* sums = layout_.group_sums.in<int32_t>(scratch_);
+  const auto x_row_bytes = cols * static_cast<int64_t>(dtype_size(x.dtype()));
+  for_each_row(rows, cols, [&](int64_t row) {
+    kernels_.quantize({.x = x.bytes() + row * x_row_bytes,
+                       .x_bf16 = x.dtype() == DType::kBf16,
+                       .to_int8 = to_int8,
+                       .cols = cols,
+                       .offset = offset,
+                       .codes = codes + row * row_bytes,
+                       .scales = scales + row * groups,
+                       .sums = sums + row * groups});
+  });
+  return {.x = codes,
+          .row_bytes = row_bytes,
+          .stride = groups * kGroupCols,
+          .groups = groups,
+          .scales = scales,
+          .sums = sums};
+}
+
+template <typename SegmentOf>
+CpuBackend::LinearInput CpuBackend::arrange(const ConstTensor& x, const PackedWeight& weight, Arrangement arrangement,
+                                            SegmentOf segment_of) {
+  const int64_t rows = x.shape()[0];
+  const int64_t cols = x.shape()[1];
+  const LinearInput as_is{
+      .x = x.bytes(), .row_bytes = cols * static_cast<int64_t>(dtype_size(x.dtype())), .stride = cols};
+  if (arrangement == Arrangement::kAsIs) return as_is;
+  if (arrangement == Arrangement::kInt8 || arrangement == Arrangement::kInt16) {
+    return quantize(x, arrangement == Arrangement::kInt8, kernels_.offsets[static_cast<int>(weight.format())]);
+  }
+  if (arrangement == Arrangement::kTiles && rows == 1) return as_is;  // already one tile
   GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * cols) * sizeof(float), layout_.arranged.size);
   if (arrangement == Arrangement::kWide) {
     auto* wide = layout_.arranged.in<float>(scratch_);
     for_each_row(rows, cols,
                  [&](int64_t row) { widen_row(x.bytes() + row * cols * 2, cols, wide + row * cols); });
-    return {wide, DType::kF32, x.shape()};
+    return {.x = reinterpret_cast<const std::byte*>(wide), .row_bytes = cols * 4, .stride = cols};
   }
   auto* tiles = layout_.arranged.in<std::byte>(scratch_);
   for_each_row(rows, cols, [&](int64_t row) {
@@ -61,7 +101,28 @@ ConstTensor CpuBackend::arrange(const ConstTensor& x, Arrangement arrangement, S
     for (int64_t i = 0; i < cols / kGroupCols; ++i)
       std::memcpy(to + i * tile_rows * kRun, from + i * kRun, kRun);
   });
-  return {tiles, DType::kBf16, x.shape()};
+  return {.x = tiles, .row_bytes = cols * 2, .stride = cols};
+}
+
+LinearArgs CpuBackend::linear_args(const LinearInput& input, const PackedWeight& weight, int64_t expert,
+                                   int64_t first_row, int64_t num_rows, int thread) const {
+  const auto of_thread = [&](const ScratchLayout::Region& region, std::size_t stride) {
+    return region.in<std::byte>(scratch_) + static_cast<std::size_t>(thread) * stride;
+  };
+  LinearArgs args{.x = input.x + first_row * input.row_bytes,
+                  .x_stride = input.stride,
+                  .weight = weight.expert(expert),
+                  .panel_bytes = weight.panel_bytes(),
+                  .num_tokens = num_rows,
+                  .rows = weight.rows(),
+                  .cols = weight.cols(),
+                  .scratch = of_thread(layout_.thread_sums, layout_.sums_stride),
+                  .slab = of_thread(layout_.thread_slab, kSlabBytes)};
+  if (input.scales != nullptr) {
+    args.x_scales = input.scales + first_row * input.groups;
+    args.x_sums = input.sums + first_row * input.groups;
+  }
+  return args;
 }
 
 int64_t CpuBackend::panels_per_task(int64_t num_panels) const {
@@ -75,8 +136,9 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   if (num_tokens == 0) return;
   GOSSAMER_CHECK_LE(num_tokens, limits_.max_tokens);
   const ChosenLinear chosen = choose_linear(packed, x.dtype());
-  const ConstTensor input = arrange(
-      x, chosen.arrangement, [num_tokens](int64_t) { return std::pair<int64_t, int64_t>(0, num_tokens); });
+  const LinearInput input = arrange(x, packed, chosen.arrangement, [num_tokens](int64_t) {
+    return std::pair<int64_t, int64_t>(0, num_tokens);
+  });
 
   const int64_t panels = panels_per_task(packed.num_panels());
   const int64_t row_tasks = (packed.num_panels() + panels - 1) / panels;
@@ -86,22 +148,14 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   pool_.parallel_for(row_tasks * token_tasks, [&](int64_t task, int thread) {
     const int64_t first_token = task / row_tasks * tokens;
     const int64_t first_panel = task % row_tasks * panels;
-    chosen.kernel(
-        {.x = input.bytes() + first_token * packed.cols() * static_cast<int64_t>(dtype_size(input.dtype())),
-         .x_stride = packed.cols(),
-         .weight = packed.expert(0),
-         .panel_bytes = packed.panel_bytes(),
-         .bias = floats_or_null(bias),
-         .out = out.as<float>() + first_token * packed.rows(),
-         .out_stride = packed.rows(),
-         .num_tokens = std::min(tokens, num_tokens - first_token),
-         .rows = packed.rows(),
-         .cols = packed.cols(),
-         .panel_begin = first_panel,
-         .panel_end = std::min(first_panel + panels, packed.num_panels()),
-         .add = add,
-         .scratch = layout_.thread_sums.in<std::byte>(scratch_) +
-                    static_cast<std::size_t>(thread) * layout_.sums_stride});
+    LinearArgs args = linear_args(input, packed, 0, first_token, std::min(tokens, num_tokens - first_token), thread);
+    args.bias = floats_or_null(bias);
+    args.out = out.as<float>() + first_token * packed.rows();
+    args.out_stride = packed.rows();
+    args.panel_begin = first_panel;
+    args.panel_end = std::min(first_panel + panels, packed.num_panels());
+    args.add = add;
+    chosen.kernel(args);
   });
 }
 
@@ -130,7 +184,7 @@ void CpuBackend::linear_experts(const PackedWeight& weight, const int32_t* exper
   const auto* begin = layout_.expert_begin.in<int32_t>(scratch_);
   const auto* order = layout_.slot_order.in<int32_t>(scratch_);
   const ChosenLinear chosen = choose_linear(weight, x.dtype());
-  const ConstTensor input = arrange(x, chosen.arrangement, [=](int64_t row) {
+  const LinearInput input = arrange(x, weight, chosen.arrangement, [=](int64_t row) {
     const int32_t expert = experts[order[row]];
     return std::pair<int64_t, int64_t>(begin[expert], begin[expert + 1]);
   });
@@ -145,23 +199,12 @@ void CpuBackend::linear_experts(const PackedWeight& weight, const int32_t* exper
     const int32_t expert = active[task / tasks_per_expert];
     const int64_t first_panel = task % tasks_per_expert * panels;
     const int64_t first_slot = begin[expert];
-    const int64_t num_slots = begin[expert + 1] - first_slot;
-    const LinearArgs args = {
-        .x = input.bytes() + first_slot * weight.cols() * static_cast<int64_t>(dtype_size(input.dtype())),
-        .x_stride = weight.cols(),
-        .weight = weight.expert(expert),
-        .panel_bytes = weight.panel_bytes(),
-        .bias = bias.as<float>() + expert * weight.rows(),
-        .out = out + first_slot * weight.rows(),
-        .out_stride = weight.rows(),
-        .num_tokens = num_slots,
-        .rows = weight.rows(),
-        .cols = weight.cols(),
-        .panel_begin = first_panel,
-        .panel_end = std::min(first_panel + panels, weight.num_panels()),
-        .add = false,
-        .scratch = layout_.thread_sums.in<std::byte>(scratch_) +
-                   static_cast<std::size_t>(thread) * layout_.sums_stride};
+    LinearArgs args = linear_args(input, weight, expert, first_slot, begin[expert + 1] - first_slot, thread);
+    args.bias = bias.as<float>() + expert * weight.rows();
+    args.out = out + first_slot * weight.rows();
+    args.out_stride = weight.rows();
+    args.panel_begin = first_panel;
+    args.panel_end = std::min(first_panel + panels, weight.num_panels());
     chosen.kernel(args);
     after(args, first_slot);
   });

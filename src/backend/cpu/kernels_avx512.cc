@@ -13,24 +13,20 @@ namespace {
 #include "backend/cpu/math.inl"
 #include "backend/cpu/elementwise.inl"
 #include "backend/cpu/store_sum.inl"
+#include "backend/cpu/integer_codes.inl"
 #include "backend/cpu/linear.inl"
+#include "backend/cpu/linear_integer.inl"
 #include "backend/cpu/linear_bf16.inl"
 #include "backend/cpu/attention.inl"
+#include "backend/cpu/base_kernels.inl"
 // clang-format on
 
-constexpr KernelTable kKernels = {
-    .level = "avx512",
-    .linear_f32 = {linear_f32<F32Panels>, linear_f32<Bf16Panels>, linear_f32<F16Panels>,
-                   linear_f32<Mxfp4Panels>},
-    .linear_bf16 = {nullptr, linear_bf16<Bf16PairPanels>, nullptr, linear_bf16<Mxfp4PairPanels>},
-    .linear_bf16_name = "vdpbf16ps",
-    .attention = attention,
-    .layer_norm = layer_norm,
-    .rms_norm = rms_norm,
-    .gelu_erf = gelu_erf,
-    .gelu_tanh = gelu_tanh,
-    .swiglu = swiglu,
-};
+constexpr KernelTable avx512_kernels() {
+  KernelTable table = base_kernels("avx512");
+  add_bf16_kernels(table);
+  return table;
+}
+constexpr KernelTable kKernels = avx512_kernels();
 
 }  // namespace
 

@@ -13,21 +13,14 @@ namespace {
 #include "backend/cpu/math.inl"
 #include "backend/cpu/elementwise.inl"
 #include "backend/cpu/store_sum.inl"
+#include "backend/cpu/integer_codes.inl"
 #include "backend/cpu/linear.inl"
+#include "backend/cpu/linear_integer.inl"
 #include "backend/cpu/attention.inl"
+#include "backend/cpu/base_kernels.inl"
 // clang-format on
 
-constexpr KernelTable kKernels = {
-    .level = "neon",
-    .linear_f32 = {linear_f32<F32Panels>, linear_f32<Bf16Panels>, linear_f32<F16Panels>,
-                   linear_f32<Mxfp4Panels>},
-    .attention = attention,
-    .layer_norm = layer_norm,
-    .rms_norm = rms_norm,
-    .gelu_erf = gelu_erf,
-    .gelu_tanh = gelu_tanh,
-    .swiglu = swiglu,
-};
+constexpr KernelTable kKernels = base_kernels("neon");
 
 }  // namespace
 

@@ -1,4 +1,8 @@
 // The kernels for every processor. See kernel_table.h for who calls them and for what may be included here.
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "backend/cpu/kernel_table.h"
 
 namespace gossamer::cpu::portable {
@@ -11,21 +15,14 @@ namespace {
 #include "backend/cpu/math.inl"
 #include "backend/cpu/elementwise.inl"
 #include "backend/cpu/store_sum.inl"
+#include "backend/cpu/integer_codes.inl"
 #include "backend/cpu/linear.inl"
+#include "backend/cpu/linear_integer.inl"
 #include "backend/cpu/attention.inl"
+#include "backend/cpu/base_kernels.inl"
 // clang-format on
 
-constexpr KernelTable kKernels = {
-    .level = "portable",
-    .linear_f32 = {linear_f32<F32Panels>, linear_f32<Bf16Panels>, linear_f32<F16Panels>,
-                   linear_f32<Mxfp4Panels>},
-    .attention = attention,
-    .layer_norm = layer_norm,
-    .rms_norm = rms_norm,
-    .gelu_erf = gelu_erf,
-    .gelu_tanh = gelu_tanh,
-    .swiglu = swiglu,
-};
+constexpr KernelTable kKernels = base_kernels("portable");
 
 }  // namespace
 

@@ -93,50 +93,92 @@ struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero 
   }
 };
 
-// Codes of a group: [4 runs of 8 columns][kPanelRows] 32-bit words. A word holds the even columns of its run
-// in its low and the odd ones in its high half. A group is summed unscaled and then enters the total in one
-// fused operation.
-struct Mxfp4Panels {
-  static constexpr int kRowBytes = 4;
+// Formats with scales (integer_codes.inl). A group is summed unscaled and then enters the total in one fused
+// operation; with one scale for a row it comes last. value<c> is column c of a run of 8, unscaled.
+struct Mxfp4Values : Mxfp4Codes {
+  template <int kColumn>
+  static V value(const uint8_t* codes, int run, int row) {
+    return mxfp4_value<kColumn / 2 + kColumn % 2 * 4>(iload(codes + (run * kPanelRows + row) * 4));
+  }
+};
+struct Int4Values : Int4Codes {
+  template <int kColumn>
+  static V value(const uint8_t* codes, int run, int row) {
+    return int4_value<kColumn / 2 + kColumn % 2 * 4>(iload(codes + (run * kPanelRows + row) * 4));
+  }
+};
+template <bool kPerRow>
+struct Int8Values : Int8Codes<kPerRow> {
+  template <int kColumn>
+  static V value(const uint8_t* codes, int run, int row) {
+    constexpr int kWord = kColumn / 2 % 2;
+    constexpr int kByte = kColumn % 2 * 2 + kColumn / 4;
+    return int8_value<kByte>(iload(codes + ((run * 2 + kWord) * kPanelRows + row) * 4));
+  }
+};
+
+template <typename Values>
+struct CodePanels {
+  static constexpr int kRowBytes = 0;  // sum_tile finds its rows itself
 
   template <int kColumn, int T, int NV>
-  static void add_code_column(const I (&codes)[NV], const float* x, int64_t x_stride, V (&part)[T][NV]) {
+  static void add_code_column(const uint8_t* codes, int run, int first_row, const float* x, int64_t x_stride,
+                              V (&part)[T][NV]) {
     V weights[NV];
     GOSSAMER_UNROLL
-    for (int v = 0; v < NV; ++v) weights[v] = mxfp4_value<kColumn / 2 + kColumn % 2 * 4>(codes[v]);
-    add_column(x + kColumn, x_stride, weights, part);
+    for (int v = 0; v < NV; ++v) {
+      weights[v] = Values::template value<kColumn>(codes, run, first_row + v * kLanes);
+    }
+    add_column(x + run * 8 + kColumn, x_stride, weights, part);
+  }
+
+  template <int T, int NV>
+  static void add_group(const uint8_t* codes, int first_row, const float* x, int64_t x_stride, V (&part)[T][NV]) {
+    for (int run = 0; run < kGroupCols / 8; ++run) {
+      add_code_column<0>(codes, run, first_row, x, x_stride, part);
+      add_code_column<1>(codes, run, first_row, x, x_stride, part);
+      add_code_column<2>(codes, run, first_row, x, x_stride, part);
+      add_code_column<3>(codes, run, first_row, x, x_stride, part);
+      add_code_column<4>(codes, run, first_row, x, x_stride, part);
+      add_code_column<5>(codes, run, first_row, x, x_stride, part);
+      add_code_column<6>(codes, run, first_row, x, x_stride, part);
+      add_code_column<7>(codes, run, first_row, x, x_stride, part);
+    }
   }
 
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int first_row,
-                       V (&sums)[T][NV]) {  // `panel` points at first_row as if it were a dense panel
-    const int64_t num_groups = args.cols / kGroupCols;
-    for (int64_t group = 0; group < num_groups; ++group) {
+                       V (&sums)[T][NV]) {
+    const int64_t whole = args.cols / kGroupCols;
+    for (int64_t group = 0; group < groups_of(args.cols); ++group) {
       V part[T][NV];
       clear(part);
-      const uint8_t* words = panel + mxfp4_codes_at(group);
-      const uint8_t* scales = panel + mxfp4_scales_at(group) - first_row * kRowBytes + first_row;
-      const float* x_group = x + group * kGroupCols;
-      if (first_row == 0) prefetch_mxfp4(words, scales);
-      for (int run = 0; run < 4; ++run) {
-        I codes[NV];
-        GOSSAMER_UNROLL
-        for (int v = 0; v < NV; ++v) codes[v] = iload(words + run * 4 * kPanelRows + v * 4 * kLanes);
-        const float* x_run = x_group + run * 8;
-        add_code_column<0>(codes, x_run, args.x_stride, part);
-        add_code_column<1>(codes, x_run, args.x_stride, part);
-        add_code_column<2>(codes, x_run, args.x_stride, part);
-        add_code_column<3>(codes, x_run, args.x_stride, part);
-        add_code_column<4>(codes, x_run, args.x_stride, part);
-        add_code_column<5>(codes, x_run, args.x_stride, part);
-        add_code_column<6>(codes, x_run, args.x_stride, part);
-        add_code_column<7>(codes, x_run, args.x_stride, part);
+      const uint8_t* codes = Values::codes(panel, group);
+      Values::prefetch(panel, group, first_row);
+      if (group < whole) {
+        add_group(codes, first_row, x + group * kGroupCols, args.x_stride, part);
+      } else {  // the row ends here: its neighbours may not be ours to read
+        float last[T][kGroupCols] = {};
+        for (int t = 0; t < T; ++t) {
+          for (int64_t i = group * kGroupCols; i < args.cols; ++i) {
+            last[t][i % kGroupCols] = x[t * args.x_stride + i];
+          }
+        }
+        add_group(codes, first_row, last[0], kGroupCols, part);
       }
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
-        const V scale = mxfp4_scale(scales + v * kLanes);
+        const V scale = Values::kRowScale ? vset(1.0F) : Values::scale(panel, group, first_row + v * kLanes);
         GOSSAMER_UNROLL
         for (int t = 0; t < T; ++t) sums[t][v] = vfma(part[t][v], scale, sums[t][v]);
+      }
+    }
+    if constexpr (Values::kRowScale) {
+      GOSSAMER_UNROLL
+      for (int v = 0; v < NV; ++v) {
+        const V scale = Values::scale(panel, 0, first_row + v * kLanes);
+        GOSSAMER_UNROLL
+        for (int t = 0; t < T; ++t) sums[t][v] = vmul(sums[t][v], scale);
       }
     }
   }

@@ -1,14 +1,16 @@
 #include "backend/cpu/packed_weight.h"
 
 #include "backend/cpu/kernel_table.h"
+#include "backend/cpu/pack_codes.h"
 #include "base/check.h"
 #include "base/half.h"
+#include "tensor/formats/integer.h"
 #include "tensor/formats/mxfp4.h"
 
 namespace gossamer::cpu {
 namespace {
 
-static_assert(mxfp4::kGroupSize == kGroupCols);
+static_assert(mxfp4::kGroupSize == kGroupCols && integer::kGroupSize == kGroupCols);
 
 // read(col) -> float, for one row of one panel.
 template <typename Read>
@@ -28,6 +30,12 @@ int64_t packed_panel_bytes(Format format, int64_t cols) {
       return (cols + 1) / 2 * kPanelRows * 4;
     case Format::kMxfp4:
       return (cols / kGroupCols + 1) / 2 * kMxfp4PairBytes;
+    case Format::kInt8:
+      return kInt8ScaleBytes + groups_of(cols) * kGroupCols * kPanelRows;
+    case Format::kInt8Group:
+      return groups_of(cols) * kInt8GroupBytes;
+    case Format::kInt4:
+      return groups_of(cols) * kInt4GroupBytes;
   }
   GOSSAMER_CHECK(false);
 }
@@ -72,6 +80,13 @@ void PackedWeight::read_row(int64_t row, bool add, float* out) const {
         return mxfp4::kValues[code & 0xfU] * mxfp4::decode_scale(panel[mxfp4_scales_at(group) + lane]);
       });
     }
+    case Format::kInt8:
+    case Format::kInt8Group:
+    case Format::kInt4:
+      return read_columns(cols(), add, out, [=, this](int64_t col) {
+        const IntegerNumber number = unpack_integer(format(), panel, lane, col);
+        return static_cast<float>(number.code) * number.scale;
+      });
   }
   GOSSAMER_CHECK(false);
 }

@@ -22,7 +22,12 @@ ScratchLayout::ScratchLayout(const StepLimits& limits, int num_threads) {
     region = {total, static_cast<std::size_t>(num_elements * element_bytes)};
     total += aligned(region.size);
   };
-  take(arranged, std::max(tokens * cols, slots * std::max(limits.hidden_dim, limits.ffn_dim)), 4);
+  // Every product's input, experts' included.
+  const int64_t groups =
+      std::max(tokens * groups_of(cols), slots * groups_of(std::max(limits.hidden_dim, limits.ffn_dim)));
+  take(arranged, groups * kGroupCols, 4);
+  take(group_scales, groups, 4);
+  take(group_sums, groups, 4);
   take(token_sequence, tokens, 4);
   take(query_tiles, tokens, 12);
   take(rope, tokens * limits.head_dim, 4);
@@ -37,6 +42,7 @@ ScratchLayout::ScratchLayout(const StepLimits& limits, int num_threads) {
   const int64_t rows_per_product = std::max(tokens, slots);
   sums_stride = aligned(static_cast<std::size_t>((rows_per_product + 31) / 32 * 32 * kPanelRows * 4));
   take(thread_sums, threads, static_cast<int64_t>(sums_stride));
+  take(thread_slab, threads, kSlabBytes);
   attention_stride = aligned(static_cast<std::size_t>(std::max(kQueryRows, limits.num_heads) *
                                                       attention_row_floats(limits.head_dim) * 4));
   take(thread_attention, threads, static_cast<int64_t>(attention_stride));

@@ -25,7 +25,9 @@ struct ScratchLayout {
     }
   };
 
-  Region arranged;          // [rows, cols] of 4 bytes: activations as f32 or in tiles
+  Region arranged;          // [rows, cols in whole groups] of 4 bytes: activations as a kernel wants them
+  Region group_scales;      // f32 [rows, groups of cols]: of activations as integers
+  Region group_sums;        // i32 [rows, groups of cols]
   Region token_sequence;    // i32 [max_tokens]
   Region query_tiles;       // [max_tokens] of three i32
   Region rope;              // f32 [2, max_tokens, head_dim / 2]
@@ -38,6 +40,7 @@ struct ScratchLayout {
   Region expert_begin;      // i32 [num_experts + 1]: first grouped row of each expert
   Region active_experts;    // i32 [num_experts]
   Region thread_sums;       // [num_threads]: a panel's sums of all tokens
+  Region thread_slab;       // [num_threads, kSlabBytes]: a piece of a panel, decoded
   Region thread_attention;  // [num_threads]: attention's rows
   std::size_t sums_stride = 0;
   std::size_t attention_stride = 0;

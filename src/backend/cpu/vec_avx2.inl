@@ -75,3 +75,41 @@ inline V mxfp4_scale(const uint8_t* p) {
   const V nan = _mm256_castsi256_ps(_mm256_cmpeq_epi32(exponents, _mm256_set1_epi32(255)));
   return _mm256_blendv_ps(bits, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), nan);
 }
+
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+constexpr bool kInt16Codes = true;
+constexpr const char* kIntegerName = "vpmaddwd";
+constexpr int kRunSteps = 4;
+constexpr int kDirectTokens = 2;
+constexpr int kDirectVecs = 4;
+
+inline I iset(int32_t value) { return _mm256_set1_epi32(value); }
+inline I iset_bytes(const uint8_t* p) {
+  int32_t pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return _mm256_set1_epi32(pair);
+}
+inline void istore(uint8_t* p, I a) { _mm256_storeu_si256(reinterpret_cast<I*>(p), a); }
+inline I iadd(I a, I b) { return _mm256_add_epi32(a, b); }
+inline V ito_float(I a) { return _mm256_cvtepi32_ps(a); }
+inline I idot(I sum, I codes, I x) { return _mm256_add_epi32(sum, _mm256_madd_epi16(codes, x)); }
+inline I ioperand(I words, int half) {
+  return _mm256_srai_epi16(half == 0 ? _mm256_slli_epi16(words, 8) : words, 8);
+}
+inline I ilow_nibbles(I words) { return _mm256_and_si256(words, _mm256_set1_epi8(0x0f)); }
+inline I ihigh_nibbles(I words) { return ilow_nibbles(_mm256_srli_epi16(words, 4)); }
+inline I mxfp4_codes(I nibbles) {
+  const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), nibbles);
+}
+inline I int4_codes(I nibbles) { return _mm256_sub_epi8(nibbles, _mm256_set1_epi8(8)); }
+inline I int8_codes(I words) { return words; }
+template <int kByte>
+inline V int8_value(I words) {
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(words, 24 - 8 * kByte), 24));
+}
+template <int kNibble>
+inline V int4_value(I words) {
+  const I code = _mm256_and_si256(_mm256_srli_epi32(words, 4 * kNibble), _mm256_set1_epi32(15));
+  return _mm256_cvtepi32_ps(_mm256_sub_epi32(code, _mm256_set1_epi32(8)));
+}

@@ -80,3 +80,40 @@ inline V mxfp4_scale(const uint8_t* p) {
                                _mm512_set1_epi32(0x7fc00000));
   return _mm512_castsi512_ps(bits);
 }
+
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are four unsigned bytes of a row, activations
+// four signed ones.
+constexpr bool kInt16Codes = false;
+constexpr const char* kIntegerName = "vpdpbusd";
+constexpr int kRunSteps = 2;
+constexpr int kDirectTokens = 4;
+constexpr int kDirectVecs = 2;
+
+inline I iset(int32_t value) { return _mm512_set1_epi32(value); }
+inline I iset_bytes(const uint8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm512_set1_epi32(four);
+}
+inline void istore(uint8_t* p, I a) { _mm512_storeu_si512(p, a); }
+inline I iadd(I a, I b) { return _mm512_add_epi32(a, b); }
+inline V ito_float(I a) { return _mm512_cvtepi32_ps(a); }
+inline I idot(I sum, I codes, I x) { return _mm512_dpbusd_epi32(sum, codes, x); }
+inline I ioperand(I words, int) { return words; }
+inline I ilow_nibbles(I words) { return _mm512_and_si512(words, _mm512_set1_epi8(0x0f)); }
+inline I ihigh_nibbles(I words) { return ilow_nibbles(_mm512_srli_epi16(words, 4)); }
+inline I mxfp4_codes(I nibbles) {
+  const __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
+  return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), nibbles);
+}
+inline I int4_codes(I nibbles) { return nibbles; }
+inline I int8_codes(I words) { return _mm512_xor_si512(words, _mm512_set1_epi8(static_cast<char>(0x80))); }
+template <int kByte>
+inline V int8_value(I words) {
+  return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(words, 24 - 8 * kByte), 24));
+}
+template <int kNibble>
+inline V int4_value(I words) {
+  const I code = _mm512_and_si512(_mm512_srli_epi32(words, 4 * kNibble), _mm512_set1_epi32(15));
+  return _mm512_cvtepi32_ps(_mm512_sub_epi32(code, _mm512_set1_epi32(8)));
+}

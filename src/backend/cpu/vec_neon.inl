@@ -76,3 +76,53 @@ inline V mxfp4_scale(const uint8_t* p) {
   bits = vbslq_u32(vceqq_u32(exponents, vdupq_n_u32(255)), vdupq_n_u32(0x7fc00000), bits);
   return vreinterpretq_f32_u32(bits);
 }
+
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+constexpr bool kInt16Codes = true;
+constexpr const char* kIntegerName = "smull";
+constexpr int kRunSteps = 4;
+constexpr int kDirectTokens = 2;
+constexpr int kDirectVecs = 8;
+
+inline I iset(int32_t value) { return vdupq_n_u32(static_cast<uint32_t>(value)); }
+inline I iset_bytes(const uint8_t* p) {
+  uint32_t pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return vdupq_n_u32(pair);
+}
+inline void istore(uint8_t* p, I a) { vst1q_u8(p, vreinterpretq_u8_u32(a)); }
+inline I iadd(I a, I b) { return vaddq_u32(a, b); }
+inline V ito_float(I a) { return vcvtq_f32_s32(vreinterpretq_s32_u32(a)); }
+inline I idot(I sum, I codes, I x) {
+  const int16x8_t a = vreinterpretq_s16_u32(codes);
+  const int16x8_t b = vreinterpretq_s16_u32(x);
+  const int32x4_t products = vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
+  return vaddq_u32(sum, vreinterpretq_u32_s32(products));
+}
+inline I ioperand(I words, int half) {
+  const int16x8_t numbers = vreinterpretq_s16_u32(words);
+  return vreinterpretq_u32_s16(vshrq_n_s16(half == 0 ? vshlq_n_s16(numbers, 8) : numbers, 8));
+}
+inline I ilow_nibbles(I words) { return vandq_u32(words, vdupq_n_u32(0x0f0f0f0fU)); }
+inline I ihigh_nibbles(I words) { return ilow_nibbles(vshrq_n_u32(words, 4)); }
+inline I mxfp4_codes(I nibbles) {
+  const int8_t table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  return vreinterpretq_u32_s8(vqtbl1q_s8(vld1q_s8(table), vreinterpretq_u8_u32(nibbles)));
+}
+inline I int4_codes(I nibbles) {
+  return vreinterpretq_u32_s8(vsubq_s8(vreinterpretq_s8_u32(nibbles), vdupq_n_s8(8)));
+}
+inline I int8_codes(I words) { return words; }
+template <int kByte>
+inline V int8_value(I words) {
+  int32x4_t shifted = vreinterpretq_s32_u32(words);
+  if constexpr (kByte < 3) shifted = vshlq_n_s32(shifted, 24 - 8 * kByte);
+  return vcvtq_f32_s32(vshrq_n_s32(shifted, 24));
+}
+template <int kNibble>
+inline V int4_value(I words) {
+  I shifted = words;
+  if constexpr (kNibble > 0) shifted = vshrq_n_u32(words, 4 * kNibble);
+  const int32x4_t code = vreinterpretq_s32_u32(vandq_u32(shifted, vdupq_n_u32(15)));
+  return vcvtq_f32_s32(vsubq_s32(code, vdupq_n_s32(8)));
+}

@@ -85,3 +85,60 @@ inline V mxfp4_scale(const uint8_t* p) {
   const V special = vchoose(exponents == 0U, as_float(I{} + 0x00400000U), as_float(I{} + 0x7fc00000U));
   return vchoose((exponents == 0U) | (exponents == 255U), special, normal);
 }
+
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+constexpr bool kInt16Codes = true;
+constexpr const char* kIntegerName = "int16 products";
+constexpr int kRunSteps = 4;
+constexpr int kDirectTokens = 2;
+constexpr int kDirectVecs = 4;
+
+using Int32s = int32_t __attribute__((vector_size(16)));
+using Int16s = int16_t __attribute__((vector_size(16)));
+using Int8s = int8_t __attribute__((vector_size(16)));
+
+inline I iset(int32_t value) { return I{} + static_cast<uint32_t>(value); }
+inline I iset_bytes(const uint8_t* p) {
+  uint32_t pair;
+  __builtin_memcpy(&pair, p, sizeof(pair));
+  return I{} + pair;
+}
+inline void istore(uint8_t* p, I a) { __builtin_memcpy(p, &a, sizeof(a)); }
+inline I iadd(I a, I b) { return a + b; }
+inline V ito_float(I a) { return __builtin_convertvector(reinterpret_cast<Int32s>(a), V); }
+inline I idot(I sum, I codes, I x) {
+#if defined(__SSE2__)  // of every 64-bit x86
+  return reinterpret_cast<I>(
+      _mm_add_epi32(reinterpret_cast<__m128i>(sum),
+                    _mm_madd_epi16(reinterpret_cast<__m128i>(codes), reinterpret_cast<__m128i>(x))));
+#else
+  const auto low = [](I a) { return reinterpret_cast<Int32s>(a << 16) >> 16; };
+  const auto high = [](I a) { return reinterpret_cast<Int32s>(a) >> 16; };
+  return sum + reinterpret_cast<I>(low(codes) * low(x) + high(codes) * high(x));
+#endif
+}
+inline I ioperand(I words, int half) {
+  const auto numbers = reinterpret_cast<Int16s>(words);
+  return reinterpret_cast<I>(half == 0 ? (numbers << 8) >> 8 : numbers >> 8);
+}
+inline I ilow_nibbles(I words) { return words & 0x0f0f0f0fU; }
+inline I ihigh_nibbles(I words) { return (words >> 4) & 0x0f0f0f0fU; }
+// Magnitudes 0 to 7 stand for 0, 1, 2, 3, 4, 6, 8, 12.
+inline I mxfp4_codes(I nibbles) {
+  const auto codes = reinterpret_cast<Int8s>(nibbles);
+  const Int8s magnitude = codes & 7;
+  const auto above4 = reinterpret_cast<Int8s>(magnitude > 4);
+  const Int8s value = magnitude + (above4 & (magnitude - 4)) + (reinterpret_cast<Int8s>(magnitude == 7) & 2);
+  const auto negative = reinterpret_cast<Int8s>(codes > 7);
+  return reinterpret_cast<I>((value ^ negative) - negative);
+}
+inline I int4_codes(I nibbles) { return reinterpret_cast<I>(reinterpret_cast<Int8s>(nibbles) - 8); }
+inline I int8_codes(I words) { return words; }
+template <int kByte>
+inline V int8_value(I words) {
+  return __builtin_convertvector(reinterpret_cast<Int32s>(words << (24 - 8 * kByte)) >> 24, V);
+}
+template <int kNibble>
+inline V int4_value(I words) {
+  return __builtin_convertvector(reinterpret_cast<Int32s>((words >> (4 * kNibble)) & 15U) - 8, V);
+}

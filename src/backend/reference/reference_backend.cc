@@ -8,25 +8,29 @@
 #include <utility>
 
 #include "base/half.h"
+#include "tensor/quantize.h"
 
 namespace gossamer {
 namespace {
 
-// All numbers decoded to f32, which holds every format exactly. [num_experts, rows, cols]
+// All numbers decoded to double, which holds every format exactly. [num_experts, rows, cols]
 class ReferenceWeight : public Weight {
  public:
-  ReferenceWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols)
+  ReferenceWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols, bool int8_activations)
       : Weight(format, num_experts, rows, cols),
-        values_(static_cast<std::size_t>(num_experts * rows * cols)) {}
+        values_(static_cast<std::size_t>(num_experts * rows * cols)),
+        int8_activations_(int8_activations) {}
 
-  std::size_t size_bytes() const override { return values_.size() * sizeof(float); }
-  float* row(int64_t expert, int64_t row) { return values_.data() + (expert * rows() + row) * cols(); }
-  const float* row(int64_t expert, int64_t row) const {
+  std::size_t size_bytes() const override { return values_.size() * sizeof(double); }
+  double* row(int64_t expert, int64_t row) { return values_.data() + (expert * rows() + row) * cols(); }
+  const double* row(int64_t expert, int64_t row) const {
     return values_.data() + (expert * rows() + row) * cols();
   }
+  bool int8_activations() const { return int8_activations_; }
 
  private:
-  std::vector<float> values_;
+  std::vector<double> values_;
+  bool int8_activations_;
 };
 
 const ReferenceWeight& as_reference(const Weight& weight) {
@@ -61,11 +65,24 @@ double gelu_value(double x, GeluKind kind) {
   return 0.5 * x * (1.0 + std::tanh(inner));
 }
 
-// One row of x W^T + bias, in the order of the inner dimension. x [cols]
-double dot_row(const Tensor& x, int64_t x_begin, const float* weights, int64_t cols) {
+// One row of x W^T, in the order of the inner dimension.
+double dot_row(const std::vector<double>& x, const double* weights) {
   double sum = 0.0;
-  for (int64_t col = 0; col < cols; ++col) sum += load(x, x_begin + col) * weights[col];
+  for (std::size_t col = 0; col < x.size(); ++col) sum += x[col] * weights[col];
   return sum;
+}
+
+// Row `row` of x [rows, cols] as products with `weight` take it.
+std::vector<double> activations(const Tensor& x, int64_t row, const ReferenceWeight& weight) {
+  const int64_t cols = weight.cols();
+  std::vector<double> numbers(static_cast<std::size_t>(cols));
+  for (int64_t col = 0; col < cols; ++col) numbers[static_cast<std::size_t>(col)] = load(x, row * cols + col);
+  if (!weight.int8_activations()) return numbers;
+  std::vector<int8_t> codes(numbers.size());
+  const std::vector<float> floats(numbers.begin(), numbers.end());
+  const double scale = quantize_activations(floats.data(), cols, codes.data());
+  for (std::size_t col = 0; col < numbers.size(); ++col) numbers[col] = codes[col] * scale;
+  return numbers;
 }
 
 class ReferenceBackend : public Backend {
@@ -78,7 +95,7 @@ class ReferenceBackend : public Backend {
   void download(const ConstTensor& device, const Tensor& host) override { copy(device, host); }
 
   std::size_t prepared_bytes(Format, int64_t num_experts, int64_t rows, int64_t cols) const override {
-    return static_cast<std::size_t>(num_experts * rows * cols) * sizeof(float);
+    return static_cast<std::size_t>(num_experts * rows * cols) * sizeof(double);
   }
   void reserve(const StepLimits&) override {}
   std::size_t scratch_bytes(const StepLimits&) const override { return 0; }
@@ -91,14 +108,27 @@ class ReferenceBackend : public Backend {
     std::memcpy(to.bytes(), from.bytes(), from.size_bytes());
   }
 
-  std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format, DType) override {
-    auto weight = std::make_unique<ReferenceWeight>(format, source.num_experts, source.rows, source.cols);
+  std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
+                                     DType for_activation) override {
+    const int64_t cols = source.cols;
+    auto weight = std::make_unique<ReferenceWeight>(format, source.num_experts, source.rows, cols,
+                                                    for_activation == DType::kI8 && !is_dense(format));
+    std::vector<float> stored(static_cast<std::size_t>(cols));
+    std::vector<int8_t> codes(stored.size());
+    std::vector<float> scales(static_cast<std::size_t>(format_scales_per_row(format, cols)));
+    const int group = format_info(format).group_size;
     for (int64_t expert = 0; expert < source.num_experts; ++expert) {
       for (int64_t row = 0; row < source.rows; ++row) {
-        float* values = weight->row(expert, row);
-        source.decode_row(expert, row, values);
-        if (format == source.format) continue;
-        for (int64_t col = 0; col < source.cols; ++col) values[col] = round_to(format, values[col]);
+        double* values = weight->row(expert, row);
+        source.decode_row(expert, row, stored.data());
+        const bool quantized = format != source.format && !is_dense(format);
+        if (quantized) quantize_row(format, stored.data(), cols, codes.data(), scales.data());
+        for (int64_t col = 0; col < cols; ++col) {
+          const auto i = static_cast<std::size_t>(col);
+          const auto scale_index = static_cast<std::size_t>(group == 0 ? 0 : col / group);
+          values[col] = quantized ? double{scales[scale_index]} * codes[i]
+                                  : (format == source.format ? stored[i] : round_to(format, stored[i]));
+        }
       }
       source.release_expert(expert);
     }
@@ -108,9 +138,9 @@ class ReferenceBackend : public Backend {
   void do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add, const Tensor& out) override {
     const int64_t dim = table.cols();
     for (std::size_t token = 0; token < rows.size(); ++token) {
-      const float* row = as_reference(table).row(0, rows[token]);
+      const double* row = as_reference(table).row(0, rows[token]);
       float* target = out.as<float>() + static_cast<int64_t>(token) * dim;
-      for (int64_t i = 0; i < dim; ++i) target[i] = add ? target[i] + row[i] : row[i];
+      for (int64_t i = 0; i < dim; ++i) target[i] = static_cast<float>(add ? target[i] + row[i] : row[i]);
     }
   }
 
@@ -143,8 +173,9 @@ class ReferenceBackend : public Backend {
   void do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
                  const Tensor& out) override {
     for (int64_t token = 0; token < x.shape()[0]; ++token) {
+      const std::vector<double> numbers = activations(x, token, as_reference(weight));
       for (int64_t row = 0; row < weight.rows(); ++row) {
-        double sum = dot_row(x, token * weight.cols(), as_reference(weight).row(0, row), weight.cols());
+        double sum = dot_row(numbers, as_reference(weight).row(0, row));
         if (!bias.empty()) sum += load(bias, row);
         const int64_t index = token * weight.rows() + row;
         store(out, index, add ? load(out, index) + sum : sum);
@@ -279,12 +310,13 @@ class ReferenceBackend : public Backend {
     const int64_t k = params.num_experts_per_token;
     Buffer hidden_buffer = Buffer::allocate_host(static_cast<std::size_t>(ffn_dim) * sizeof(float));
     const Tensor hidden =
-        hidden_buffer.view(x.dtype(), Shape{ffn_dim});  // what enters a product has the activation's dtype
+        hidden_buffer.view(x.dtype(), Shape{1, ffn_dim});  // what enters a product has the activation's dtype
     for (int64_t token = 0; token < x.shape()[0]; ++token) {
       for (int64_t j = 0; j < k; ++j) {
         const int64_t expert = experts.as<int32_t>()[token * k + j];
+        const std::vector<double> numbers = activations(x, token, as_reference(*params.gate_up));
         const auto gate_up = [&](int64_t row) {
-          return dot_row(x, token * hidden_dim, as_reference(*params.gate_up).row(expert, row), hidden_dim) +
+          return dot_row(numbers, as_reference(*params.gate_up).row(expert, row)) +
                  load(params.gate_up_bias, expert * 2 * ffn_dim + row);
         };
         for (int64_t i = 0; i < ffn_dim; ++i) {
@@ -293,8 +325,9 @@ class ReferenceBackend : public Backend {
           const double up = std::clamp(gate_up(2 * i + 1), -limit, limit);
           store(hidden, i, gate * sigmoid(params.swiglu_alpha * gate) * (up + 1.0));
         }
+        const std::vector<double> activated = activations(hidden, 0, as_reference(*params.down));
         for (int64_t row = 0; row < hidden_dim; ++row) {
-          const double sum = dot_row(hidden, 0, as_reference(*params.down).row(expert, row), ffn_dim) +
+          const double sum = dot_row(activated, as_reference(*params.down).row(expert, row)) +
                              load(params.down_bias, expert * hidden_dim + row);
           const int64_t index = token * hidden_dim + row;
           store(inout, index, load(inout, index) + gates.as<float>()[token * k + j] * sum);
