@@ -24,9 +24,10 @@ bool has_tokenizer(const Checkpoint& checkpoint) {
 
 void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
   command
-      .add_option("MODEL", options.model,
-                  "Folder with config.json and safetensors files; demo: the built-in model; synth:ARCH: ARCH's "
-                  "real shapes (see synth --help) with random weights, made in memory")
+      .add_option(
+          "MODEL", options.model,
+          "Folder with config.json and safetensors files; demo: the built-in model; synth:ARCH: ARCH's "
+          "real shapes (see synth --help) with random weights, made in memory")
       ->required();
   command
       .add_option("--dtype", options.dtype,

@@ -1,8 +1,13 @@
 #include "apps/bench/bench.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "apps/commands.h"
@@ -29,8 +34,7 @@ std::optional<double> Ceilings::rate(std::string_view level, peak::Operand opera
 }
 
 Ceilings measure_ceilings(ThreadPool& pool, peak::MemoryReader& memory) {
-  Ceilings ceilings{
-      .num_threads = pool.num_threads(), .read_bytes_per_s = memory.measure(pool), .rates = {}};
+  Ceilings ceilings{.num_threads = pool.num_threads(), .read_bytes_per_s = memory.measure(pool), .rates = {}};
   for (const peak::Instruction& instruction : peak::available_instructions()) {
     ceilings.rates.push_back({instruction, peak::measure_operations(pool, instruction)});
   }
@@ -56,6 +60,21 @@ json::object describe_machine(const std::vector<Ceilings>& ceilings, const peak:
           {"memory_bytes", read_system_memory().total},
           {"read_buffer_bytes", memory.size_bytes()},
           {"ceilings", std::move(by_threads)}};
+}
+
+std::string dtype_label(DType dtype) {
+  std::string label(dtype_name(dtype));
+  std::transform(label.begin(), label.end(), label.begin(), [](unsigned char c) { return std::tolower(c); });
+  return label;
+}
+
+void check_output_path(const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(path) || ::access(folder.c_str(), W_OK) != 0) {
+    throw Error("{}: cannot write the file: expected a folder that can be written to, found {}", path,
+                std::filesystem::is_directory(path) ? "that the name itself is one" : std::strerror(errno));
+  }
 }
 
 void write_text_file(const std::string& path, const std::string& text) {

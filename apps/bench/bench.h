@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "bench/peak/peak.h"
+#include "tensor/dtype.h"
 
 namespace gossamer::apps {
 
@@ -40,6 +41,13 @@ Ceilings measure_ceilings(ThreadPool& pool, peak::MemoryReader& memory);
 
 // {"cpu", "physical_cores", "memory_bytes", "read_buffer_bytes", "ceilings": [{"threads", ...}]}
 json::object describe_machine(const std::vector<Ceilings>& ceilings, const peak::MemoryReader& memory);
+
+// "bf16", "f32".
+std::string dtype_label(DType dtype);
+
+// Throws Error naming the file when its folder is not there or cannot be written to: before hours of
+// measuring, not after. An empty path is none.
+void check_output_path(const std::string& path);
 
 // Throws Error naming the file.
 void write_text_file(const std::string& path, const std::string& text);

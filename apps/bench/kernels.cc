@@ -39,8 +39,8 @@ struct Combination {
   DType activation;
 };
 constexpr Combination kCombinations[] = {
-    {Format::kF32, Format::kF32, DType::kF32},    {Format::kF16, Format::kF16, DType::kF32},
-    {Format::kBf16, Format::kBf16, DType::kF32},  {Format::kBf16, Format::kBf16, DType::kBf16},
+    {Format::kF32, Format::kF32, DType::kF32},     {Format::kF16, Format::kF16, DType::kF32},
+    {Format::kBf16, Format::kBf16, DType::kF32},   {Format::kBf16, Format::kBf16, DType::kBf16},
     {Format::kMxfp4, Format::kMxfp4, DType::kF32}, {Format::kMxfp4, Format::kMxfp4, DType::kBf16},
 };
 
@@ -216,8 +216,7 @@ void check_against_reference(const std::string& level, int num_threads, bool exp
                              const Combination& combination) {
   const Product& product = experts ? kSmallExperts : kSmallProduct;
   const int64_t max_tokens = *std::max_element(std::begin(kSmallTokens), std::end(kSmallTokens));
-  const auto backend =
-      create_backend({.name = "cpu", .num_threads = num_threads, .instruction_set = level});
+  const auto backend = create_backend({.name = "cpu", .num_threads = num_threads, .instruction_set = level});
   const auto reference = create_backend({.name = "reference"});
   Bench tested(*backend, product, combination, 0, max_tokens);
   Bench wanted(*reference, product, combination, 0, max_tokens);
@@ -232,18 +231,13 @@ void check_against_reference(const std::string& level, int num_threads, bool exp
     }
     const double error = std::sqrt(difference / norm);
     if (!(norm > 0.0 && error <= kLargestError)) {
-      throw Error("{}: {}{} with {} and {} activations: expected the reference's result within {} of its norm, "
-                  "found a difference of {}",
-                  level, experts ? "experts in " : "product in ", format_info(combination.format).name,
-                  count_tokens(tokens), dtype_name(combination.activation), kLargestError, error);
+      throw Error(
+          "{}: {}{} with {} and {} activations: expected the reference's result within {} of its norm, "
+          "found a difference of {}",
+          level, experts ? "experts in " : "product in ", format_info(combination.format).name,
+          count_tokens(tokens), dtype_label(combination.activation), kLargestError, error);
     }
   }
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return std::tolower(c); });
-  return result;
 }
 
 class Laboratory {
@@ -261,7 +255,7 @@ class Laboratory {
 
   void run(const std::string& level, const Product& product, const Combination& combination) {
     const std::string name = fmt::format("{}, {} x {}", product.name, format_info(combination.format).name,
-                                         lower(dtype_name(combination.activation)));
+                                         dtype_label(combination.activation));
     if (name.find(options_.only) == std::string::npos) return;
     check_against_reference(level, num_threads_, product.num_experts > 0, combination);
     const auto backend =
@@ -284,8 +278,7 @@ class Laboratory {
  private:
   void report(const std::string& level, const std::string& name, const Combination& combination,
               int64_t tokens, double seconds, double bytes, double bandwidth, double operations) {
-    const auto operand =
-        combination.activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
+    const auto operand = combination.activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
     const double of_memory = bytes / seconds / bandwidth;
     const double of_peak = operations / seconds / ceilings_.rate(level, operand).value();
     fmt::print("{:<9}{:<34}{:>7}{:>10.3f}{:>9.1f}{:>10.0f}%{:>10.0f}{:>8.0f}%\n", level, name, tokens,
@@ -295,7 +288,7 @@ class Laboratory {
     results_.push_back({{"level", level},
                         {"product", name},
                         {"format", format_info(combination.format).name},
-                        {"activation", lower(dtype_name(combination.activation))},
+                        {"activation", dtype_label(combination.activation)},
                         {"tokens", tokens},
                         {"seconds", seconds},
                         {"bytes", bytes},
@@ -314,6 +307,7 @@ class Laboratory {
 };
 
 void run(const Options& options) {
+  check_output_path(options.json);
   const std::vector<std::string> available = instruction_sets();
   for (const std::string& level : options.instruction_sets) {
     if (std::find(available.begin(), available.end(), level) == available.end()) {
@@ -336,7 +330,8 @@ void add_bench_kernels(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand(
       "kernels",
       "Products of real shapes, in every weight format and on every instruction set, against the memory "
-      "bandwidth and the dot-product peak measured in the same run. Each kernel is compared with the reference "
+      "bandwidth and the dot-product peak measured in the same run. Each kernel is compared with the "
+      "reference "
       "backend first and refused when it is wrong. Weights rotate through more memory than the caches hold");
   auto options = std::make_shared<Options>();
   command

@@ -42,6 +42,7 @@ void print(const std::vector<Ceilings>& all) {
 }
 
 void run(const Options& options) {
+  check_output_path(options.json);
   const std::vector<int64_t> threads = options.threads.empty() ? default_threads() : options.threads;
   peak::MemoryReader memory;
   fmt::print("{}, {} physical cores; reads go through {}\n", cpu_model_name(), num_physical_cores(),

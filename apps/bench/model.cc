@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,13 +24,6 @@ peak::Operand operand_of(DType activation) {
   return activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
 }
 
-// Before hours of measuring, not after.
-void check_writable(const ModelBenchOptions& options) {
-  for (const std::string& path : {options.json, options.html, options.csv}) {
-    if (!path.empty() && !std::ofstream(path, std::ios::app)) throw Error("{}: cannot write the file", path);
-  }
-}
-
 // Default prompts that are too long for the model are left out; what the user asks for must fit.
 void check_lengths(ModelBenchOptions& options, const Session& session) {
   if (options.prompts.empty()) {
@@ -41,10 +33,11 @@ void check_lengths(ModelBenchOptions& options, const Session& session) {
   }
   const int64_t needed = needed_model_len(options);
   if (needed > session.longest()) {
-    throw Error("{}: expected runs of at most {} positions{}, found {}: the longest prompt, or depth and "
-                "--repeat times (-n and 2) tokens; shorten one of them",
-                session.options().model, session.longest(),
-                session.options().max_model_len > 0 ? " (--max-model-len)" : ", the model's limit", needed);
+    throw Error(
+        "{}: expected runs of at most {} positions{}, found {}: the longest prompt, or depth and "
+        "--repeat times (-n and 2) tokens; shorten one of them",
+        session.options().model, session.longest(),
+        session.options().max_model_len > 0 ? " (--max-model-len)" : ", the model's limit", needed);
   }
 }
 
@@ -55,7 +48,7 @@ void write_reports(const ModelBenchOptions& options, const ModelReport& report) 
 }
 
 void run(ModelBenchOptions options) {
-  check_writable(options);
+  for (const std::string& path : {options.json, options.html, options.csv}) check_output_path(path);
   Session session(options.model);
   check_lengths(options, session);
   const int64_t most = *std::max_element(options.sequences.begin(), options.sequences.end());
@@ -135,8 +128,9 @@ void add_bench_model(CLI::App& bench) {
                     "takes too long. Speed is the same, the text means nothing");
   command->add_option("--json", options->json, "Write everything to this file");
   command->add_option("--html", options->html, "Write a page with tables and plots to this file");
-  command->add_option("--csv", options->csv, "Write a line for each decode to this file: response time, first "
-                                             "and next tokens");
+  command->add_option("--csv", options->csv,
+                      "Write a line for each decode to this file: response time, first "
+                      "and next tokens");
   command->callback([options] { run(*options); });
 }
 

@@ -87,9 +87,10 @@ std::string bar_plot(const std::vector<Bar>& bars, double reference, const std::
     svg += fmt::format(
         "<rect x=\"{}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" fill=\"{}\" fill-opacity=\".75\"/>",
         kLeft, y + 4, bar.value.median * scale, kRow - 8, kColours[0]);
-    svg += fmt::format("<path d=\"M{0:.1f} {1:.1f}H{2:.1f}M{0:.1f} {3:.1f}v8M{2:.1f} {3:.1f}v8\" "
-                       "stroke=\"#222\" fill=\"none\"/>",
-                       kLeft + bar.value.min * scale, middle, kLeft + bar.value.max * scale, middle - 4);
+    svg += fmt::format(
+        "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}M{0:.1f} {3:.1f}v8M{2:.1f} {3:.1f}v8\" "
+        "stroke=\"#222\" fill=\"none\"/>",
+        kLeft + bar.value.min * scale, middle, kLeft + bar.value.max * scale, middle - 4);
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{} {}</text>\n", kLeft + bar.value.max * scale + 8,
                        middle + 4, short_number(bar.value.median), unit);
     y += kRow;
@@ -126,9 +127,10 @@ std::string line_plot(const std::map<std::string, std::vector<Point>>& lines, co
   std::string svg = "<svg viewBox=\"0 0 880 330\" role=\"img\">\n";
   for (int i = 0; i <= 4; ++i) {
     const double y = top * i / 4;
-    svg += fmt::format("<path d=\"M{} {:.1f}h{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1f}\" "
-                       "text-anchor=\"end\">{}</text>\n",
-                       kLeft, place_y(y), kWidth, kLeft - 8, place_y(y) + 4, short_number(y));
+    svg += fmt::format(
+        "<path d=\"M{} {:.1f}h{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1f}\" "
+        "text-anchor=\"end\">{}</text>\n",
+        kLeft, place_y(y), kWidth, kLeft - 8, place_y(y) + 4, short_number(y));
     const double x = most_x * i / 4;
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.0f}</text>\n", place_x(x),
                        kTop + kHeight + 18, x);
@@ -146,9 +148,10 @@ std::string line_plot(const std::map<std::string, std::vector<Point>>& lines, co
     }
     svg += fmt::format("<path d=\"{}\" stroke=\"{}\" stroke-width=\"2\" fill=\"none\"/>", path, stroke);
     const double y = kTop + 16 * static_cast<double>(colour + 1);
-    svg += fmt::format("<rect x=\"730\" y=\"{:.1f}\" width=\"12\" height=\"4\" fill=\"{}\"/><text x=\"748\" "
-                       "y=\"{:.1f}\">{}</text>\n",
-                       y - 6, stroke, y, escaped(name));
+    svg += fmt::format(
+        "<rect x=\"730\" y=\"{:.1f}\" width=\"12\" height=\"4\" fill=\"{}\"/><text x=\"748\" "
+        "y=\"{:.1f}\">{}</text>\n",
+        y - 6, stroke, y, escaped(name));
     ++colour;
   }
   return svg + "</svg>\n";
@@ -181,26 +184,27 @@ std::string machine_table(const ModelReport& report) {
 
 std::string model_table(const ModelReport& report) {
   const auto bytes = [](double value) { return format_bytes(static_cast<std::size_t>(value)); };
-  return table({}, {{"Architecture", fmt::format("{}, {} layers", report.info.architecture,
-                                                 report.info.num_layers)},
-                    {"Backend", report.backend},
-                    {"Weights in memory", bytes(report.weight_bytes)},
-                    {"Operations of one token, without attention",
-                     fmt::format("{:.3f} G", report.operations_per_token * 1e-9)},
-                    {"Load time", fmt::format("{:.2f} s", report.load_seconds)},
-                    {"Peak resident memory while loading", format_bytes(report.loaded_resident_bytes)},
-                    {"Peak resident memory", format_bytes(report.peak_resident_bytes)}});
+  return table(
+      {}, {{"Architecture", fmt::format("{}, {} layers", report.info.architecture, report.info.num_layers)},
+           {"Backend", report.backend},
+           {"Weights in memory", bytes(report.weight_bytes)},
+           {"Operations of one token, without attention",
+            fmt::format("{:.3f} G", report.operations_per_token * 1e-9)},
+           {"Load time", fmt::format("{:.2f} s", report.load_seconds)},
+           {"Peak resident memory while loading", format_bytes(report.loaded_resident_bytes)},
+           {"Peak resident memory", format_bytes(report.peak_resident_bytes)}});
 }
 
 std::string results_table(const ModelReport& report) {
   std::vector<Row> rows;
   for (const ModelResult& result : report.results) {
-    rows.push_back(
-        {result_name(result), short_number(result.tokens_per_s.median),
-         fmt::format("{} to {}", short_number(result.tokens_per_s.min), short_number(result.tokens_per_s.max)),
-         short_number(result.cost.bytes() * 1e-9), short_number(result.operations_per_token * 1e-9),
-         fmt::format("{:.1f} %", 100 * result.share_of_limit.median),
-         result.prefill ? "dot product" : "memory"});
+    rows.push_back({result_name(result), short_number(result.tokens_per_s.median),
+                    fmt::format("{} to {}", short_number(result.tokens_per_s.min),
+                                short_number(result.tokens_per_s.max)),
+                    short_number(result.cost.bytes() * 1e-9),
+                    short_number(result.operations_per_token * 1e-9),
+                    fmt::format("{:.1f} %", 100 * result.share_of_limit.median),
+                    result.prefill ? "dot product" : "memory"});
   }
   return table({"Work", "tokens/s", "spread", "GB a step", "GOP a token", "of the limit", "limit"}, rows);
 }
@@ -225,11 +229,12 @@ std::string plots(const ModelReport& report) {
   std::size_t longest = 0;
   for (const ModelResult& result : report.results) {
     if (result.prefill) continue;
-    std::vector<Point>& line = by_depth[fmt::format("{:>4} sequences", result.sequences)];
+    std::vector<Point>& line = by_depth[fmt::format("{:>4} at once", result.sequences)];
     line.push_back({static_cast<double>(result.depth), result.tokens_per_s.median});
     longest = std::max(longest, line.size());
   }
-  if (longest > 1) text += "<h2>Decode by depth: tokens a second</h2>\n" + line_plot(by_depth, "depth, tokens");
+  if (longest > 1)
+    text += "<h2>Decode by depth: tokens a second</h2>\n" + line_plot(by_depth, "depth, tokens");
   return text;
 }
 

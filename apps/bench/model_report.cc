@@ -3,18 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/system_memory.h"
 
 namespace gossamer::apps {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](unsigned char c) { return std::tolower(c); });
-  return result;
-}
 
 const char* limit_name(const ModelResult& result) { return result.prefill ? "dot product" : "memory"; }
 
@@ -81,7 +74,7 @@ json::object to_json(const ModelReport& report) {
             {"instruction_set", report.level},
             {"threads", report.ceilings.num_threads},
             {"dot_product", report.dot_product},
-            {"activation_dtype", lower(dtype_name(report.activation))},
+            {"activation_dtype", dtype_label(report.activation)},
             {"weight_bytes", report.weight_bytes},
             {"operations_per_token", report.operations_per_token},
             {"load_s", report.load_seconds},
@@ -101,10 +94,10 @@ std::string to_csv(const ModelReport& report) {
     const double step_seconds = sequences / result.tokens_per_s.median;
     // The first token comes with the prompt.
     const double response = result.fill_seconds + static_cast<double>(result.tokens - 1) * step_seconds;
-    text += fmt::format("{},{},{},{:.6f},{:.4f},{:.4f},{:.4f},{:.4f}\n", result.sequences,
-                        result.prompt_tokens, result.tokens, response, result.fill_forward_seconds * 1e3,
-                        result.forward_seconds * 1e3, result.prepare_seconds * 1e3,
-                        result.finish_seconds * 1e3);
+    text +=
+        fmt::format("{},{},{},{:.6f},{:.4f},{:.4f},{:.4f},{:.4f}\n", result.sequences, result.prompt_tokens,
+                    result.tokens, response, result.fill_forward_seconds * 1e3, result.forward_seconds * 1e3,
+                    result.prepare_seconds * 1e3, result.finish_seconds * 1e3);
   }
   return text;
 }

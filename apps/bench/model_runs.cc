@@ -12,7 +12,7 @@ namespace {
 // Steps before each run of a decode, untimed, in which the experts are counted.
 constexpr int64_t kCountedSteps = 2;
 // Seconds of a look at a ceiling.
-constexpr double kLookSeconds = 0.05;
+constexpr double kLookSeconds = 0.15;
 
 int64_t prompt_of(int64_t depth) { return std::max(depth, kShortPrompt); }
 
@@ -23,9 +23,8 @@ int64_t steps_to_fill(int64_t sequences, int64_t prompt_tokens, int64_t chunk_to
 }
 
 int64_t tokens_to_decode(const ModelBenchOptions& options, int64_t sequences, int64_t prompt_tokens) {
-  const int64_t fill = options.skip_prompts
-                           ? 1
-                           : steps_to_fill(sequences, prompt_tokens, options.model.chunk_tokens);
+  const int64_t fill =
+      options.skip_prompts ? 1 : steps_to_fill(sequences, prompt_tokens, options.model.chunk_tokens);
   return fill + options.repeat * (options.new_tokens + kCountedSteps);
 }
 
@@ -174,8 +173,8 @@ ModelResult ModelBench::decode(int64_t sequences, int64_t depth) {
                      .sequences = sequences,
                      .depth = depth,
                      .prompt_tokens = prompt_of(depth)};
-  const Totals filled = fill(sequences, result.prompt_tokens,
-                             tokens_to_decode(options_, sequences, result.prompt_tokens) + 1);
+  const Totals filled =
+      fill(sequences, result.prompt_tokens, tokens_to_decode(options_, sequences, result.prompt_tokens) + 1);
   result.fill_seconds = filled.seconds;
   result.fill_forward_seconds = filled.record.forward_seconds;
   const auto look = [&] { return memory_.measure(pool_, 1, kLookSeconds); };
@@ -191,8 +190,7 @@ ModelResult ModelBench::decode(int64_t sequences, int64_t depth) {
     run.ceiling = (before + look()) / 2;
     run.totals.experts_touched = experts * static_cast<double>(options_.new_tokens);
     for (int64_t i = 0; i < options_.new_tokens; ++i) {
-      run.totals.add(
-          cost_.cost({.sequences = spans, .logit_rows = sequences, .experts_touched = experts}));
+      run.totals.add(cost_.cost({.sequences = spans, .logit_rows = sequences, .experts_touched = experts}));
       for (TokenSpan& span : spans) span = {.begin = span.begin + 1, .end = span.end + 1};
     }
     run.share = run.totals.cost.bytes() / run.ceiling / run.totals.seconds;

@@ -1,5 +1,5 @@
-// The runs of `gossamer bench model` and what they gave. Every run lies between two short looks at the ceiling
-// that it is held against, because on a shared machine that moves by a third within minutes.
+// The runs of `gossamer bench model` and what they gave. Every run lies between two short looks at the
+// ceiling that it is held against, because on a shared machine that moves by a third within minutes.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ struct Spread {
 // One measurement, over all of its runs. Per step and per token: the mean of a run, the median of the runs.
 struct ModelResult {
   bool prefill = false;
-  int64_t tokens = 0;     // of the prompt, or of each sequence in a run
+  int64_t tokens = 0;  // of the prompt, or of each sequence in a run
   int64_t sequences = 1;
   int64_t depth = 0;
   int64_t prompt_tokens = 0;

@@ -14,8 +14,8 @@ namespace gossamer::apps {
 
 class RandomWeights {
  public:
-  // num_experts matrices [rows, cols] as a checkpoint would store them; valid as long as this object. Different
-  // `index` give different numbers.
+  // num_experts matrices [rows, cols] as a checkpoint would store them; valid as long as this object.
+  // Different `index` give different numbers.
   WeightSource source(Format format, int64_t num_experts, int64_t rows, int64_t cols, uint64_t index);
 
  private:

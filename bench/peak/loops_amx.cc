@@ -48,6 +48,6 @@ constexpr Loop kLoops[] = {
 
 }  // namespace
 
-LoopList loops() { return {kLoops, 2}; }
+LoopList loops() { return {kLoops, 2, nullptr}; }
 
 }  // namespace gossamer::peak::amx

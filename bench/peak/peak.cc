@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/cpu_info.h"
@@ -28,33 +28,42 @@ double run_loop(ThreadPool& pool, const Loop& loop, int64_t rounds) {
   return seconds_since(start);
 }
 
-// 64 KiB: a stream's length. Long enough for the hardware's prefetchers, short enough that threads finish
-// together.
-constexpr int64_t kPieceBytes = int64_t{64} << 10;
-constexpr int64_t kPiecesPerRegion = 512;
-// How far ahead of the sum lines are asked for.
-constexpr int64_t kPrefetchBytes = 1024;
+// A stream's length: long enough for the hardware's prefetchers, short enough that threads finish together.
+constexpr int64_t kPieceBytes = int64_t{256} << 10;
+constexpr int64_t kPiecesPerThread = 64;  // in a region
 
-uint64_t sum_words(const std::byte* bytes) {
-  const auto* words = reinterpret_cast<const uint64_t*>(bytes);
-  uint64_t sums[8] = {};
-  for (int64_t i = 0; i < kPieceBytes / 8; i += 8) {
-    __builtin_prefetch(words + i + kPrefetchBytes / 8);
-    for (int64_t j = 0; j < 8; ++j) sums[j] += words[i + j];
-  }
-  return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
+// The sum of a piece's words, which count up through the buffer.
+uint64_t piece_sum(int64_t piece) {
+  constexpr uint64_t kWords = kPieceBytes / sizeof(uint64_t);
+  const uint64_t first = static_cast<uint64_t>(piece) * kWords;
+  return kWords / 2 * (2 * first + kWords - 1);
 }
 
+// Twice the last cache, since reading in order leaves nothing in a cache that is smaller than the buffer.
 std::size_t buffer_size() {
-  constexpr std::size_t kRegion = kPieceBytes * kPiecesPerRegion;
-  const long cache = ::sysconf(_SC_LEVEL3_CACHE_SIZE);
-  std::size_t size = std::max(std::size_t{512} << 20, std::size_t{4} * static_cast<std::size_t>(std::max(0L, cache)));
-  size = std::min(size, read_system_memory().available / 4);
-  return std::max(size / kRegion, std::size_t{1}) * kRegion;
+  const auto cache = static_cast<std::size_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
+  const std::size_t wanted = std::clamp(2 * cache, std::size_t{512} << 20, std::size_t{2} << 30);
+  const std::size_t size = std::min(wanted, read_system_memory().available / 4);
+  return std::max(size / kPieceBytes, std::size_t{1}) * kPieceBytes;
 }
 
-void append(std::vector<Instruction>& instructions, const std::string& level, LoopList list) {
-  for (int64_t i = 0; i < list.count; ++i) instructions.push_back({level, list.loops[i]});
+struct Level {
+  std::string name;
+  LoopList list;
+};
+
+// Those of this processor, weakest first.
+std::vector<Level> available_levels() {
+  std::vector<Level> levels = {{"portable", portable::loops()}};
+  [[maybe_unused]] const CpuFeatures features = detect_cpu_features();
+#if defined(__x86_64__)
+  if (features.avx2) levels.push_back({"avx2", avx2::loops()});
+  if (features.avx512) levels.push_back({"avx512", avx512::loops()});
+  if (features.amx_bf16) levels.push_back({"amx", amx::loops()});
+#elif defined(__aarch64__)
+  if (features.neon) levels.push_back({"neon", neon::loops()});
+#endif
+  return levels;
 }
 
 }  // namespace
@@ -73,15 +82,9 @@ std::string_view operand_name(Operand operand) {
 
 std::vector<Instruction> available_instructions() {
   std::vector<Instruction> instructions;
-  append(instructions, "portable", portable::loops());
-  [[maybe_unused]] const CpuFeatures features = detect_cpu_features();
-#if defined(__x86_64__)
-  if (features.avx2) append(instructions, "avx2", avx2::loops());
-  if (features.avx512) append(instructions, "avx512", avx512::loops());
-  if (features.amx_bf16) append(instructions, "amx", amx::loops());
-#elif defined(__aarch64__)
-  if (features.neon) append(instructions, "neon", neon::loops());
-#endif
+  for (const Level& level : available_levels()) {
+    for (int64_t i = 0; i < level.list.count; ++i) instructions.push_back({level.name, level.list.loops[i]});
+  }
   return instructions;
 }
 
@@ -116,26 +119,36 @@ double measure_operations(ThreadPool& pool, const Instruction& instruction, int 
 }
 
 MemoryReader::MemoryReader() : buffer_(Buffer::allocate_host(buffer_size())) {
-  std::memset(buffer_.data(), 1, buffer_.size());  // pages of zeros may all be one page
+  // No two pages alike: a system may keep only one of those that are.
+  auto* words = static_cast<uint64_t*>(buffer_.data());
+  std::iota(words, words + buffer_.size() / sizeof(uint64_t), uint64_t{0});
+  for (const Level& level : available_levels()) {
+    if (level.list.sum_words != nullptr) sum_words_ = level.list.sum_words;
+  }
 }
 
 double MemoryReader::read_for(ThreadPool& pool, double seconds) {
   const auto num_pieces = static_cast<int64_t>(buffer_.size()) / kPieceBytes;
+  const int64_t pieces_per_region = std::min(num_pieces, kPiecesPerThread * pool.num_threads());
   const auto* bytes = static_cast<const std::byte*>(buffer_.data());
-  std::vector<uint64_t> sums(kPiecesPerRegion);
+  std::vector<uint64_t> sums(static_cast<std::size_t>(pieces_per_region));
   int64_t pieces = 0;
   const auto start = Clock::now();
   double taken = 0.0;
   do {
-    pool.parallel_for(kPiecesPerRegion, [&](int64_t task, int) {
-      sums[static_cast<std::size_t>(task)] = sum_words(bytes + (next_piece_ + task) % num_pieces * kPieceBytes);
+    pool.parallel_for(pieces_per_region, [&](int64_t task, int) {
+      sums[static_cast<std::size_t>(task)] =
+          sum_words_(bytes + (next_piece_ + task) % num_pieces * kPieceBytes, kPieceBytes);
     });
-    next_piece_ = (next_piece_ + kPiecesPerRegion) % num_pieces;
-    pieces += kPiecesPerRegion;
+    next_piece_ = (next_piece_ + pieces_per_region) % num_pieces;
+    pieces += pieces_per_region;
     taken = seconds_since(start);
   } while (taken < seconds);
-  for (const uint64_t sum : sums) {  // also keeps the compiler from leaving the reads out
-    GOSSAMER_CHECK_EQ(sum, uint64_t{0x0101010101010101} * (kPieceBytes / 8));
+  // Also keeps the compiler from leaving the reads out.
+  const int64_t first = next_piece_ - pieces_per_region;
+  for (int64_t task = 0; task < pieces_per_region; ++task) {
+    GOSSAMER_CHECK_EQ(sums[static_cast<std::size_t>(task)],
+                      piece_sum((first + task + num_pieces) % num_pieces));
   }
   return static_cast<double>(pieces * kPieceBytes) / taken;
 }

@@ -41,7 +41,7 @@ double measure_operations(ThreadPool& pool, const Instruction& instruction, int 
 // Reads a buffer well beyond the caches from front to back, all threads at once.
 class MemoryReader {
  public:
-  // Takes at least four times the last cache, 512 MiB or more, but no more than a quarter of the memory that is
+  // Takes twice the last cache, between 512 MiB and 2 GiB, but no more than a quarter of the memory that is
   // available.
   MemoryReader();
 
@@ -54,6 +54,7 @@ class MemoryReader {
   double read_for(ThreadPool& pool, double seconds);
 
   Buffer buffer_;
+  uint64_t (*sum_words_)(const void* bytes, int64_t size) = nullptr;  // of the best level
   int64_t next_piece_ = 0;  // goes on where the last run stopped, or the caches would hold what comes next
 };
 

@@ -8,8 +8,8 @@
 
 namespace gossamer {
 
-// Gives the resident pages that lie wholly inside `range`, part of a mapping of a file, back to the system; they
-// are read again from the file when touched.
+// Gives the resident pages that lie wholly inside `range`, part of a mapping of a file, back to the system;
+// they are read again from the file when touched.
 void release_pages(std::span<const std::byte> range);
 
 class MappedFile {

@@ -38,7 +38,7 @@ struct CheckpointInMemory {
   std::string name;  // stands for the folder in messages
   json::object config;
   json::object generation_config;
-  std::map<std::string, ConstTensor> tensors;  // under the Hugging Face names
+  std::map<std::string, ConstTensor> tensors;           // under the Hugging Face names
   std::vector<std::unique_ptr<RepeatedMemory>> memory;  // what the tensors look at
 };
 

@@ -36,9 +36,8 @@ std::unique_ptr<Checkpoint> make_synth_checkpoint(const SynthArchitecture& archi
     const SynthTensor& tensor = architecture.tensors[i];
     if (tensor.fill == Fill::kCausalMask) continue;
     const uint64_t place = synth_mix(synth_mix(seed) ^ synth_mix(i)) % kPlaces * 64;
-    content.tensors.emplace(
-        tensor.spec.name,
-        ConstTensor(addresses.at(&pools.get(tensor)) + place, tensor.spec.dtype, tensor.spec.shape));
+    content.tensors.emplace(tensor.spec.name, ConstTensor(addresses.at(&pools.get(tensor)) + place,
+                                                          tensor.spec.dtype, tensor.spec.shape));
   }
   return Checkpoint::from_memory(std::move(content));
 }

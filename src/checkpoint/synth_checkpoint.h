@@ -12,9 +12,9 @@
 
 namespace gossamer {
 
-// `name` stands for the folder in messages. The numbers are distributed as those of write_synth_checkpoint, but
-// are not the same: here each tensor is its pool from a place on that `seed` chooses. Tensors that no model
-// reads (causal masks) are left out.
+// `name` stands for the folder in messages. The numbers are distributed as those of write_synth_checkpoint,
+// but are not the same: here each tensor is its pool from a place on that `seed` chooses. Tensors that no
+// model reads (causal masks) are left out.
 std::unique_ptr<Checkpoint> make_synth_checkpoint(const SynthArchitecture& architecture,
                                                   const std::string& name, uint64_t seed = 0);
 

@@ -1,5 +1,5 @@
-// Pools of finished random numbers, from which synthetic tensors are cut: written to disk by synth.cc, used in
-// place by synth_checkpoint.cc.
+// Pools of finished random numbers, from which synthetic tensors are cut: written to disk by synth.cc, used
+// in place by synth_checkpoint.cc.
 #pragma once
 
 #include <cstddef>

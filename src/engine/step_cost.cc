@@ -23,9 +23,8 @@ CostModel::CostModel(const ModelFolder& folder, const Backend& backend) : info_(
   for (const ResolvedMatrix& matrix : folder.matrices) {
     const MatrixParam& param = *matrix.param;
     const WeightSource& source = matrix.source;
-    const auto bytes =
-        static_cast<double>(backend.prepared_bytes(folder.precision.format_of(source.format),
-                                                   source.num_experts, source.rows, source.cols));
+    const auto bytes = static_cast<double>(backend.prepared_bytes(
+        folder.precision.format_of(source.format), source.num_experts, source.rows, source.cols));
     const double operations = 2.0 * static_cast<double>(param.rows_per_token * source.cols);
     // A tied table is both looked up and multiplied with; the row that is looked up disappears in the rest.
     const bool is_head = param.rows_per_token > 0 && source.rows == info_.vocab_size;

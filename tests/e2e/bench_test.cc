@@ -54,16 +54,34 @@ TEST(Bench, KernelsAreCheckedAndTimed) {
   expect_machine(report.at("machine").as_object());
   const json::array& results = report.at("results").as_array();
   ASSERT_EQ(results.size(), 1U);
-  expect_positive(results[0].as_object(), {"tokens", "seconds", "bytes", "operations", "share_of_memory",
-                                           "share_of_dot_product"});
+  expect_positive(results[0].as_object(),
+                  {"tokens", "seconds", "bytes", "operations", "share_of_memory", "share_of_dot_product"});
   EXPECT_EQ(results[0].at("bytes").to_number<double>(), 6400 * 1600 * 2.0);
 }
 
 TEST(Bench, ModelReportsEveryRunInEveryForm) {
   const TestFolder folder;
-  const ProgramRun run = run_program({"bench", "model", "demo", "-p", "8,40", "-n", "3", "-b", "1,3", "-d",
-                                      "0,50", "--repeat", "2", "--threads", "1", "--json", folder / "m.json",
-                                      "--html", folder / "m.html", "--csv", folder / "m.csv"});
+  const ProgramRun run = run_program({"bench",
+                                      "model",
+                                      "demo",
+                                      "-p",
+                                      "8,40",
+                                      "-n",
+                                      "3",
+                                      "-b",
+                                      "1,3",
+                                      "-d",
+                                      "0,50",
+                                      "--repeat",
+                                      "2",
+                                      "--threads",
+                                      "1",
+                                      "--json",
+                                      folder / "m.json",
+                                      "--html",
+                                      folder / "m.html",
+                                      "--csv",
+                                      folder / "m.csv"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, AllOf(HasSubstr("prefill 40"), HasSubstr("decode 3 x 3 at 50")));
 
@@ -100,8 +118,23 @@ TEST(Bench, SkippedPromptsLeaveTheSameBytesToRead) {
   const TestFolder folder;
   std::vector<double> bytes;
   for (const bool skip : {false, true}) {
-    Arguments arguments = {"bench",    "model", "demo",      "-p", "1",      "-n",          "2", "-b", "1", "-d",
-                           "300",      "--repeat", "1",      "--threads", "1", "--json", folder / "m.json"};
+    Arguments arguments = {"bench",
+                           "model",
+                           "demo",
+                           "-p",
+                           "1",
+                           "-n",
+                           "2",
+                           "-b",
+                           "1",
+                           "-d",
+                           "300",
+                           "--repeat",
+                           "1",
+                           "--threads",
+                           "1",
+                           "--json",
+                           folder / "m.json"};
     if (skip) arguments.push_back("--skip-prompts");
     const ProgramRun run = run_program(arguments);
     ASSERT_EQ(run.exit_code, 0) << run.err;

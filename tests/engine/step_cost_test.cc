@@ -45,8 +45,8 @@ TEST(CostModel, AllWeightsAreThoseOfTheMemoryPlan) {
 TEST(CostModel, OneTokenOfGptOss20bReadsThePublishedBytesAndOperations) {
   const auto backend = portable();
   const CostModel model = gpt_oss_20b(*backend);
-  const StepCost cost = model.cost(
-      {.sequences = {{0, 1}}, .logit_rows = 1, .experts_touched = model.expected_experts(1)});
+  const StepCost cost =
+      model.cost({.sequences = {{0, 1}}, .logit_rows = 1, .experts_touched = model.expected_experts(1)});
   // Products by hand, as stored: qkv and o (bf16), router, 4 of 32 experts (17 bytes for 32 numbers), head.
   const double attention = 24.0 * (5120 + 4096) * 2880 * 2;
   const double router = 24.0 * 32 * 2880 * 2;
@@ -55,7 +55,8 @@ TEST(CostModel, OneTokenOfGptOss20bReadsThePublishedBytesAndOperations) {
   const double products = attention + router + experts + head;
   EXPECT_GE(cost.weight_bytes, products);
   EXPECT_LE(cost.weight_bytes, 1.01 * products);  // norms, biases, padding to whole panels
-  const double active = 24.0 * ((5120 + 4096) * 2880.0 + 32 * 2880.0 + 4 * 3 * 2880.0 * 2880) + 201088.0 * 2880;
+  const double active =
+      24.0 * ((5120 + 4096) * 2880.0 + 32 * 2880.0 + 4 * 3 * 2880.0 * 2880) + 201088.0 * 2880;
   EXPECT_DOUBLE_EQ(cost.operations, 2 * active + 24.0 * 4 * 64 * 64);  // each layer sees one key
 }
 
