@@ -65,8 +65,7 @@ void ModelBench::Totals::add(const StepCost& step) {
 
 ModelBench::ModelBench(Session& session, const CostModel& cost, peak::Instruction dot_product,
                        ThreadPool& pool, peak::MemoryReader& memory, const ModelBenchOptions& options)
-    : session_(session),
-      engine_(session.engine()),
+    : engine_(session.engine()),
       cost_(cost),
       dot_product_(std::move(dot_product)),
       pool_(pool),
@@ -99,6 +98,7 @@ void ModelBench::step(StepRecord& record) {
 
 std::vector<TokenSpan> ModelBench::next_spans() const {
   std::vector<TokenSpan> spans;
+  spans.reserve(positions_.size());
   for (const auto& [id, known] : positions_) spans.push_back({.begin = known - 1, .end = known});
   return spans;
 }
@@ -203,6 +203,7 @@ ModelResult ModelBench::decode(int64_t sequences, int64_t depth) {
 void ModelBench::summarise(const std::vector<Run>& runs, ModelResult& result) const {
   const auto over_runs = [&](auto value) {
     std::vector<double> values;
+    values.reserve(runs.size());
     for (const Run& run : runs) values.push_back(value(run));
     return spread(values);
   };

@@ -97,7 +97,6 @@ class ModelBench {
   std::vector<TokenSpan> next_spans() const;
   void summarise(const std::vector<Run>& runs, ModelResult& result) const;
 
-  Session& session_;
   Engine& engine_;
   const CostModel& cost_;
   peak::Instruction dot_product_;
