@@ -7,6 +7,7 @@
 
 namespace gossamer::apps {
 
+void add_bench(CLI::App& program);
 void add_chat(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_harmony(CLI::App& program);

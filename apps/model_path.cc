@@ -2,11 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/synth_architecture.h"
+#include "checkpoint/synth_checkpoint.h"
 
 namespace gossamer::apps {
+namespace {
+
+constexpr std::string_view kSynthetic = "synth:";
+
+}  // namespace
 
 std::filesystem::path resolve_model_path(const std::string& model) {
   namespace fs = std::filesystem;
@@ -28,6 +37,14 @@ std::filesystem::path resolve_model_path(const std::string& model) {
     looked += fmt::format("\n  {}", candidate.string());
   }
   throw Error("the demo model is not there; looked for{}", looked);
+}
+
+bool is_synthetic(const std::string& model) { return model.starts_with(kSynthetic); }
+
+std::unique_ptr<Checkpoint> open_checkpoint(const std::string& model) {
+  if (!is_synthetic(model)) return Checkpoint::open(resolve_model_path(model));
+  return make_synth_checkpoint(
+      describe_synth_architecture(std::string_view(model).substr(kSynthetic.size()), std::nullopt), model);
 }
 
 }  // namespace gossamer::apps

@@ -24,8 +24,10 @@ bool has_tokenizer(const Checkpoint& checkpoint) {
 
 void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
   command
-      .add_option("MODEL", options.model,
-                  "Folder with config.json and safetensors files, or the word demo for the built-in model")
+      .add_option(
+          "MODEL", options.model,
+          "Folder with config.json and safetensors files; demo: the built-in model; synth:ARCH: ARCH's "
+          "real shapes (see synth --help) with random weights, made in memory")
       ->required();
   command
       .add_option("--dtype", options.dtype,
@@ -60,8 +62,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
 }
 
 Session::Session(const ModelOptions& options) : options_(options) {
-  path_ = resolve_model_path(options_.model);
-  folder_ = ModelFolder::open(path_, options_.dtype);
+  path_ = options_.model;
+  if (!is_synthetic(options_.model)) path_ = resolve_model_path(options_.model);
+  folder_ = ModelFolder::open(open_checkpoint(options_.model), options_.dtype);
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
                              .instruction_set = options_.instruction_set});
@@ -133,7 +136,7 @@ EngineLimits Session::limits(int64_t max_model_len, int64_t max_num_seqs, int64_
 }
 
 bool Session::fits_with(const std::string& dtype, const EngineLimits& limits, std::size_t available) const {
-  ModelFolder other = ModelFolder::open(path_, dtype);
+  ModelFolder other = ModelFolder::open(open_checkpoint(options_.model), dtype);
   return compute_plan(other, *backend_, limits).total() + kMemoryReserve <= available;
 }
 

@@ -3,10 +3,13 @@
 #include <fmt/ranges.h>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/levels.h"
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 
 namespace gossamer {
+
+std::vector<std::string> instruction_sets() { return cpu::available_levels(); }
 
 std::vector<std::string> backend_names() { return {"cpu", "reference"}; }
 

@@ -19,6 +19,9 @@ struct BackendOptions {
 // Throws Error, naming what there is, when the name is unknown or the machine lacks the instruction set.
 std::unique_ptr<Backend> create_backend(const BackendOptions& options);
 
+// Instruction sets that create_backend takes for "cpu" on this machine, weakest first.
+std::vector<std::string> instruction_sets();
+
 // Names that create_backend takes.
 std::vector<std::string> backend_names();
 

@@ -43,7 +43,9 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::release(std::span<const std::byte> range) const {
+void MappedFile::release(std::span<const std::byte> range) const { release_pages(range); }
+
+void release_pages(std::span<const std::byte> range) {
   if (range.empty()) return;
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = (reinterpret_cast<std::uintptr_t>(range.data()) + page - 1) / page * page;

@@ -8,6 +8,10 @@
 
 namespace gossamer {
 
+// Gives the resident pages that lie wholly inside `range`, part of a mapping of a file, back to the system;
+// they are read again from the file when touched.
+void release_pages(std::span<const std::byte> range);
+
 class MappedFile {
  public:
   // Throws Error naming the file when it cannot be opened, is not a regular file, or cannot be mapped.
@@ -20,9 +24,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
-  // Gives the resident pages that lie wholly inside `range` back to the system; they are read again from
-  // the file when touched. Loading calls this so that the source and its prepared copy are never both
-  // resident.
+  // release_pages() of a part of this file. Loading calls this so that the source and its prepared copy are
+  // never both resident.
   void release(std::span<const std::byte> range) const;
 
  private:

@@ -26,9 +26,8 @@ std::unique_ptr<ConfigReader> read_config(const std::filesystem::path& path) {
   return std::make_unique<ConfigReader>(std::move(value.get_object()), path.string());
 }
 
-bool contains(const MappedFile& file, std::span<const std::byte> bytes) {
+bool contains(std::span<const std::byte> all, std::span<const std::byte> bytes) {
   const std::less_equal<const std::byte*> below;
-  const std::span<const std::byte> all = file.bytes();
   return below(all.data(), bytes.data()) && below(bytes.data() + bytes.size(), all.data() + all.size());
 }
 
@@ -41,6 +40,20 @@ std::unique_ptr<Checkpoint> Checkpoint::open(const std::filesystem::path& folder
   checkpoint->map_shards();
   checkpoint->check_index();
   checkpoint->unify_names();
+  return checkpoint;
+}
+
+std::unique_ptr<Checkpoint> Checkpoint::from_memory(CheckpointInMemory content) {
+  std::unique_ptr<Checkpoint> checkpoint(new Checkpoint());
+  checkpoint->files_.folder = content.name;
+  checkpoint->config_ = std::make_unique<ConfigReader>(std::move(content.config), content.name);
+  checkpoint->generation_config_ =
+      std::make_unique<ConfigReader>(std::move(content.generation_config), content.name);
+  checkpoint->memory_ = std::move(content.memory);
+  for (const auto& [name, tensor] : content.tensors) {
+    checkpoint->tensors_.emplace(
+        name, StoredTensor{.tensor = tensor, .file = nullptr, .stored_name = name, .unknown_dtype = {}});
+  }
   return checkpoint;
 }
 
@@ -116,6 +129,10 @@ void Checkpoint::rename_tensors(const std::function<std::string(const std::strin
   tensors_ = std::move(renamed);
 }
 
+std::string Checkpoint::where(const StoredTensor& stored) const {
+  return stored.file != nullptr ? stored.file->path().string() : files_.folder.string();
+}
+
 const StoredTensor* Checkpoint::find(const std::string& name) const {
   const auto at = tensors_.find(name);
   return at == tensors_.end() ? nullptr : &at->second;
@@ -123,7 +140,10 @@ const StoredTensor* Checkpoint::find(const std::string& name) const {
 
 void Checkpoint::release(std::span<const std::byte> bytes) const {
   for (const auto& shard : shards_) {
-    if (contains(*shard, bytes)) return shard->release(bytes);
+    if (contains(shard->bytes(), bytes)) return shard->release(bytes);
+  }
+  for (const auto& memory : memory_) {
+    if (contains(memory->bytes(), bytes)) return memory->release(bytes);
   }
   GOSSAMER_CHECK(bytes.empty());  // bytes of no tensor of this checkpoint
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "base/repeated_memory.h"
 #include "checkpoint/checkpoint_files.h"
 #include "checkpoint/config_reader.h"
 #include "tensor/tensor.h"
@@ -25,11 +26,20 @@ namespace gossamer {
 
 struct StoredTensor {
   ConstTensor tensor;                // its bytes may start at any address: unaligned loads only
-  const MappedFile* file = nullptr;  // for messages and for giving pages back
+  const MappedFile* file = nullptr;  // for messages and for giving pages back; nullptr in memory
   std::string stored_name;           // the name in the file
   // The dtype of a tensor that no model here can use (F8_E4M3, U16, ...); `tensor` is empty then. It is an
   // error only when a model declares the tensor.
   std::string unknown_dtype;
+};
+
+// What a folder would hold (synth_checkpoint.h).
+struct CheckpointInMemory {
+  std::string name;  // stands for the folder in messages
+  json::object config;
+  json::object generation_config;
+  std::map<std::string, ConstTensor> tensors;           // under the Hugging Face names
+  std::vector<std::unique_ptr<RepeatedMemory>> memory;  // what the tensors look at
 };
 
 class Checkpoint {
@@ -38,6 +48,8 @@ class Checkpoint {
   // overlapping, truncated or oversized tensors; a tensor in two files; shards that the index names but that
   // are not there.
   static std::unique_ptr<Checkpoint> open(const std::filesystem::path& folder);
+
+  static std::unique_ptr<Checkpoint> from_memory(CheckpointInMemory content);
 
   // Where the weights lie: the folder given to open(), or its `original/`.
   const std::filesystem::path& folder() const { return files_.folder; }
@@ -53,6 +65,8 @@ class Checkpoint {
   // nullptr when there is no such tensor.
   const StoredTensor* find(const std::string& name) const;
   const std::map<std::string, StoredTensor>& tensors() const { return tensors_; }
+  // The file of one of these tensors, or what stands for it, for messages.
+  std::string where(const StoredTensor& stored) const;
 
   // Both take bytes of one stored tensor. release() gives their pages back to the system. prefetch() asks it
   // to read them from disk ahead of time: into its own cache, which does not count as ours.
@@ -75,6 +89,7 @@ class Checkpoint {
   std::unique_ptr<ConfigReader> config_;
   std::unique_ptr<ConfigReader> generation_config_;
   std::vector<std::unique_ptr<MappedFile>> shards_;
+  std::vector<std::unique_ptr<RepeatedMemory>> memory_;
   std::map<std::string, StoredTensor> tensors_;
 };
 

@@ -73,7 +73,7 @@ class Resolver {
   void report(const std::string& name, const StoredTensor& stored, const std::string& expected) {
     const bool same = stored.stored_name == name;
     problems_.push_back(fmt::format(
-        "{}: {}{}: expected {}, found {}", stored.file->path().string(), printable_name(stored.stored_name),
+        "{}: {}{}: expected {}, found {}", checkpoint_.where(stored), printable_name(stored.stored_name),
         same ? "" : fmt::format(" (as {})", printable_name(name)), expected, describe(stored)));
   }
 

@@ -1,134 +1,34 @@
 #include "checkpoint/synth.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <exception>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/thread_pool.h"
-#include "tensor/formats/mxfp4.h"
+#include "checkpoint/synth_pools.h"
 
 namespace gossamer {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Random bytes come from pools of finished numbers: each segment of a tensor is copied from a place in its
-// pool that a counter-based generator chooses, so that writing is limited by the disk and any byte can be
-// made alone.
-constexpr std::size_t kPoolBytes = std::size_t{1} << 20;  // stays in a core's cache
+// Random bytes come from pools of finished numbers (synth_pools.h): each segment of a tensor is copied from a
+// place in its pool that a counter-based generator chooses, so that writing is limited by the disk and any
+// byte can be made alone.
 constexpr std::size_t kSegmentBytes = 1024;
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20;  // what a thread makes and writes at a time
 static_assert(kChunkBytes % kSegmentBytes == 0);
-
-// Steele, Lea and Flood's SplitMix64, one step: a well mixed number for each counter.
-uint64_t mix(uint64_t counter) {
-  uint64_t z = counter + 0x9e3779b97f4a7c15U;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-  return z ^ (z >> 31);
-}
-
-// The sum of 12 uniform numbers less 6: normal enough, within [-6, 6], and the same on every machine, which
-// library logarithms and cosines are not.
-float normal_number(uint64_t counter) {
-  int64_t sum = 0;
-  for (uint64_t i = 0; i < 3; ++i) {
-    const uint64_t bits = mix(3 * counter + i);
-    for (int part = 0; part < 4; ++part) sum += static_cast<int64_t>(bits >> (16 * part) & 0xffffU);
-  }
-  return static_cast<float>(static_cast<double>(sum - 6 * 65535) / 65535.0);
-}
-
-// The MXFP4 code nearest to a number.
-uint8_t nearest_code(float number) {
-  const auto nearer = [&](float a, float b) { return std::abs(a - number) < std::abs(b - number); };
-  const auto best = std::min_element(mxfp4::kValues.begin(), mxfp4::kValues.end(), nearer);
-  return static_cast<uint8_t>(best - mxfp4::kValues.begin());
-}
-
-void store(DType dtype, float number, std::byte* out) {
-  switch (dtype) {
-    case DType::kF32:
-      std::memcpy(out, &number, 4);
-      return;
-    case DType::kBf16: {
-      const uint16_t bits = float_to_bf16(number);
-      std::memcpy(out, &bits, 2);
-      return;
-    }
-    case DType::kF16: {
-      const uint16_t bits = float_to_f16(number);
-      std::memcpy(out, &bits, 2);
-      return;
-    }
-    case DType::kU8:
-      *out = static_cast<std::byte>(number);
-      return;
-    default:
-      GOSSAMER_CHECK(false);
-  }
-}
-
-// Finished numbers for tensors of one kind.
-class Pools {
- public:
-  explicit Pools(uint64_t seed) : seed_(mix(seed)) {}
-
-  const std::vector<std::byte>& get(const SynthTensor& tensor) {
-    const auto key = std::tuple(tensor.fill, tensor.spec.dtype, tensor.deviation);
-    std::vector<std::byte>& pool = pools_[key];
-    if (pool.empty()) pool = make(tensor);
-    return pool;
-  }
-
- private:
-  float normal(uint64_t index) const { return normal_number(seed_ + index); }
-
-  std::vector<std::byte> make(const SynthTensor& tensor) const {
-    std::vector<std::byte> pool(kPoolBytes);
-    if (tensor.fill == Fill::kMxfp4Codes) {
-      // Codes reach 6: a deviation of 2.2 fills the range as a quantizer does.
-      constexpr float kCodeDeviation = 2.2F;
-      for (std::size_t i = 0; i < pool.size(); ++i) {
-        const uint8_t low = nearest_code(kCodeDeviation * normal(2 * i));
-        const uint8_t high = nearest_code(kCodeDeviation * normal(2 * i + 1));
-        pool[i] = static_cast<std::byte>(low | high << 4);
-      }
-    } else if (tensor.fill == Fill::kMxfp4Scales) {
-      // 2^-8, 2^-7 (half of them) and 2^-6: with the codes above, a deviation of 0.021.
-      constexpr std::array<uint8_t, 4> kExponents = {119, 120, 120, 121};
-      for (std::size_t i = 0; i < pool.size(); ++i) {
-        pool[i] = static_cast<std::byte>(kExponents[mix(seed_ + i) >> 62]);
-      }
-    } else {
-      const std::size_t width = dtype_size(tensor.spec.dtype);
-      const float mean = tensor.fill == Fill::kGain ? 1.0F : 0.0F;
-      for (std::size_t i = 0; i < pool.size() / width; ++i) {
-        store(tensor.spec.dtype, mean + tensor.deviation * normal(i), pool.data() + i * width);
-      }
-    }
-    return pool;
-  }
-
-  uint64_t seed_;
-  std::map<std::tuple<Fill, DType, float>, std::vector<std::byte>> pools_;
-};
 
 // A part of a tensor, made and written by one thread.
 struct Chunk {
@@ -146,17 +46,17 @@ void fill_mask(const Chunk& chunk, std::byte* out) {
   const auto positions = static_cast<uint64_t>(spec.shape.row_size());
   for (uint64_t i = 0; i < chunk.size / width; ++i) {
     const uint64_t index = chunk.begin / width + i;
-    store(spec.dtype, index % positions <= index / positions ? 1.0F : 0.0F, out + i * width);
+    store_number(spec.dtype, index % positions <= index / positions ? 1.0F : 0.0F, out + i * width);
   }
 }
 
 void fill_chunk(const Chunk& chunk, std::byte* out) {
   if (chunk.tensor->fill == Fill::kCausalMask) return fill_mask(chunk, out);
   // Places are multiples of 16 bytes: whole numbers, and whole groups of codes.
-  constexpr uint64_t kPlaces = (kPoolBytes - kSegmentBytes) / 16 + 1;
+  constexpr uint64_t kPlaces = (kSynthPoolBytes - kSegmentBytes) / 16 + 1;
   for (uint64_t done = 0; done < chunk.size; done += kSegmentBytes) {
     const uint64_t segment = (chunk.begin + done) / kSegmentBytes;
-    const uint64_t place = mix(chunk.key + segment) % kPlaces * 16;
+    const uint64_t place = synth_mix(chunk.key + segment) % kPlaces * 16;
     std::memcpy(out + done, chunk.pool->data() + place, std::min<uint64_t>(kSegmentBytes, chunk.size - done));
   }
 }
@@ -243,7 +143,7 @@ class ShardWriter {
       Chunk chunk;
       chunk.tensor = &tensor;
       if (tensor.fill != Fill::kCausalMask) chunk.pool = &pools_.get(tensor);
-      chunk.key = mix(mix(options_.seed) ^ mix(index));
+      chunk.key = synth_mix(synth_mix(options_.seed) ^ synth_mix(index));
       const uint64_t size = tensor.spec.size_bytes();
       for (chunk.begin = 0; chunk.begin < size; chunk.begin += kChunkBytes) {
         chunk.size = std::min<uint64_t>(kChunkBytes, size - chunk.begin);
@@ -272,7 +172,7 @@ class ShardWriter {
   const SynthArchitecture& architecture_;
   const SynthOptions& options_;
   uint64_t total_;
-  Pools pools_;
+  SynthPools pools_;
   ThreadPool threads_;
   std::vector<std::vector<std::byte>> scratch_;
   std::atomic<uint64_t> done_{0};

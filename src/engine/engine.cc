@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -23,6 +24,8 @@ struct Engine::Sequence {
 };
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 EngineOptions resolve(EngineOptions options, const ModelInfo& info) {
   EngineLimits& limits = options.limits;
@@ -96,12 +99,37 @@ void Engine::cancel(RequestId id) {
   cancelled_.push_back(id);
 }
 
-std::vector<Output> Engine::step() {
+std::vector<Output> Engine::step(StepRecord* record) {
   std::vector<Output> outputs;
   for (const RequestId id : std::exchange(cancelled_, {})) {
     outputs.push_back({.id = id, .token = {}, .finish_reason = FinishReason::kCancelled, .error = {}});
   }
 
+  const Clock::time_point start = record != nullptr ? Clock::now() : Clock::time_point();
+  const StepPlan plan = make_plan();
+  if (plan.entries.empty()) return outputs;
+  const ForwardBatch batch = make_batch(plan);
+
+  const Clock::time_point prepared = record != nullptr ? Clock::now() : start;
+  forward(batch, record);
+  download_logits(plan, batch);
+
+  const Clock::time_point computed = record != nullptr ? Clock::now() : start;
+  finish_step(plan, outputs);
+  if (record != nullptr) {
+    const auto seconds = [](Clock::time_point from, Clock::time_point to) {
+      return std::chrono::duration<double>(to - from).count();
+    };
+    record->prepare_seconds = seconds(start, prepared);
+    record->forward_seconds = seconds(prepared, computed);
+    record->finish_seconds = seconds(computed, Clock::now());
+    record->num_tokens = batch.num_tokens();
+    record->num_logit_rows = static_cast<int64_t>(batch.logit_rows.size());
+  }
+  return outputs;
+}
+
+StepPlan Engine::make_plan() {
   std::vector<ScheduledSequence> scheduled;
   bool blocked = false;  // first come, first served: nobody overtakes a sequence that waits for pages
   int64_t num_admitted = 0;
@@ -110,6 +138,7 @@ std::vector<Output> Engine::step() {
       const int64_t most =
           static_cast<int64_t>(sequence->request.prompt.size()) + sequence->request.max_new_tokens;
       sequence->admitted = pages_.admit(most, sequence->pages);
+      if (sequence->admitted && skip_prompts_) skip_prompt(*sequence);
     }
     blocked = blocked || !sequence->admitted;
     num_admitted += sequence->admitted ? 1 : 0;
@@ -118,16 +147,40 @@ std::vector<Output> Engine::step() {
                          .admitted = sequence->admitted,
                          .wants_all_logits = sequence->request.on_prompt_logits != nullptr});
   }
-  const StepPlan plan = plan_step(scheduled, {.max_batched_tokens = options_.limits.max_batched_tokens,
-                                              .max_num_seqs = options_.limits.max_num_seqs,
-                                              .max_logit_rows = options_.limits.max_logit_rows,
-                                              .chunk_tokens = options_.chunk_tokens});
-  if (plan.entries.empty()) return outputs;
+  return plan_step(scheduled, {.max_batched_tokens = options_.limits.max_batched_tokens,
+                               .max_num_seqs = options_.limits.max_num_seqs,
+                               .max_logit_rows = options_.limits.max_logit_rows,
+                               .chunk_tokens = options_.chunk_tokens});
+}
 
-  const ForwardBatch batch = make_batch(plan);
-  model_.model->forward(batch, backend_, *pool_, workspace_, {.begin = 0, .end = info().num_layers});
-  finish_step(plan, batch, outputs);
-  return outputs;
+void Engine::skip_prompt(Sequence& sequence) {
+  const auto computed = static_cast<int64_t>(sequence.request.prompt.size()) - 1;
+  for (int64_t begin = 0; begin < computed; begin += options_.chunk_tokens) {  // as steps would take pages
+    pages_.slide(sequence.pages, begin);
+    pages_.extend(sequence.pages, begin, std::min(computed, begin + options_.chunk_tokens));
+  }
+  sequence.num_computed = computed;
+}
+
+void Engine::forward(const ForwardBatch& batch, StepRecord* record) {
+  const int num_layers = info().num_layers;
+  if (record == nullptr || !record->count_experts || info().num_experts == 0) {
+    model_.model->forward(batch, backend_, *pool_, workspace_, {.begin = 0, .end = num_layers});
+    return;
+  }
+  record->experts_touched = 0;
+  for (int layer = 0; layer < num_layers; ++layer) {
+    model_.model->forward(batch, backend_, *pool_, workspace_, {.begin = layer, .end = layer + 1});
+    record->experts_touched += count_experts(batch.num_tokens());
+  }
+}
+
+int64_t Engine::count_experts(int64_t num_tokens) {
+  const Tensor chosen = workspace_.experts(num_tokens);
+  std::vector<int32_t> experts(static_cast<std::size_t>(chosen.shape().num_elements()));
+  backend_.download(chosen, Tensor(experts.data(), DType::kI32, chosen.shape()));
+  std::sort(experts.begin(), experts.end());
+  return std::unique(experts.begin(), experts.end()) - experts.begin();
 }
 
 ForwardBatch Engine::make_batch(const StepPlan& plan) {
@@ -160,21 +213,24 @@ ForwardBatch Engine::make_batch(const StepPlan& plan) {
   return batch;
 }
 
-void Engine::finish_step(const StepPlan& plan, const ForwardBatch& batch, std::vector<Output>& outputs) {
+void Engine::download_logits(const StepPlan& plan, const ForwardBatch& batch) {
   const ModelInfo& model = info();
   const auto num_rows = static_cast<int64_t>(batch.logit_rows.size());
+  if (num_rows == 0) return;
   const bool wants_hidden =
       std::any_of(plan.entries.begin(), plan.entries.end(), [&](const StepPlan::Entry& entry) {
         return sequences_[static_cast<std::size_t>(entry.index)]->request.on_prompt_logits != nullptr;
       });
-  if (num_rows > 0) {
-    backend_.download(workspace_.logits(num_rows),
-                      Tensor(host_logits_.data(), DType::kF32, Shape{num_rows, model.vocab_size}));
-    if (wants_hidden) {
-      backend_.download(workspace_.last_hidden(num_rows),
-                        Tensor(host_hidden_.data(), DType::kF32, Shape{num_rows, model.hidden_dim}));
-    }
+  backend_.download(workspace_.logits(num_rows),
+                    Tensor(host_logits_.data(), DType::kF32, Shape{num_rows, model.vocab_size}));
+  if (wants_hidden) {
+    backend_.download(workspace_.last_hidden(num_rows),
+                      Tensor(host_hidden_.data(), DType::kF32, Shape{num_rows, model.hidden_dim}));
   }
+}
+
+void Engine::finish_step(const StepPlan& plan, std::vector<Output>& outputs) {
+  const ModelInfo& model = info();
   const auto row_of = [](const std::vector<float>& rows, int64_t row, int64_t size) {
     return std::span<const float>(rows.data() + row * size, static_cast<std::size_t>(size));
   };

@@ -51,6 +51,20 @@ struct Output {
   std::string error;
 };
 
+// Where a step's time went, in seconds, and what it touched: filled by Engine::step for whoever asks
+// (`gossamer bench`).
+struct StepRecord {
+  // Asked for. Layers then run one by one, with a look at each one's routing in between.
+  bool count_experts = false;
+
+  double prepare_seconds = 0.0;  // choosing what runs, pages, the batch
+  double forward_seconds = 0.0;  // the model, until its logits are here
+  double finish_seconds = 0.0;   // sampling, ends of sequences
+  int64_t num_tokens = 0;
+  int64_t num_logit_rows = 0;
+  int64_t experts_touched = 0;  // different experts that some token chose, over all layers
+};
+
 struct EngineOptions {
   EngineLimits limits;
   int64_t num_sampled_ids =
@@ -77,9 +91,14 @@ class Engine {
   void cancel(RequestId id);
 
   // Runs one step over all running sequences and returns what it gave. Nothing when idle.
-  std::vector<Output> step();
+  std::vector<Output> step(StepRecord* record = nullptr);
 
   bool idle() const { return sequences_.empty() && cancelled_.empty(); }
+
+  // For benchmarks at depths whose prompts would take too long: from here on a request's prompt but its last
+  // token counts as computed, and the pages of its keys and values hold whatever they held before (zeros, or
+  // another request's). Its output means nothing.
+  void skip_prompts(bool skip) { skip_prompts_ = skip; }
 
   // Every page is owned once. Aborts otherwise; tests call it after every step, debug builds always.
   void check_integrity() const;
@@ -87,8 +106,13 @@ class Engine {
  private:
   struct Sequence;
 
+  StepPlan make_plan();
+  void skip_prompt(Sequence& sequence);
+  void forward(const ForwardBatch& batch, StepRecord* record);
+  int64_t count_experts(int64_t num_tokens);
+  void download_logits(const StepPlan& plan, const ForwardBatch& batch);
   ForwardBatch make_batch(const StepPlan& plan);
-  void finish_step(const StepPlan& plan, const ForwardBatch& batch, std::vector<Output>& outputs);
+  void finish_step(const StepPlan& plan, std::vector<Output>& outputs);
   void append_token(Sequence& sequence, std::span<const float> logits, std::vector<Output>& outputs);
 
   LoadedModel model_;
@@ -103,6 +127,7 @@ class Engine {
   std::deque<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
   std::vector<RequestId> cancelled_;
   RequestId next_id_ = 1;
+  bool skip_prompts_ = false;
 };
 
 }  // namespace gossamer

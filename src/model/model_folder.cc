@@ -24,8 +24,12 @@ Precision choose_precision(const std::vector<ResolvedMatrix>& matrices, const st
 }
 
 ModelFolder ModelFolder::open(const std::filesystem::path& path, const std::string& dtype) {
+  return open(Checkpoint::open(path), dtype);
+}
+
+ModelFolder ModelFolder::open(std::unique_ptr<Checkpoint> checkpoint, const std::string& dtype) {
   ModelFolder folder;
-  folder.checkpoint = Checkpoint::open(path);
+  folder.checkpoint = std::move(checkpoint);
   folder.model = create_model(folder.checkpoint->config());
   folder.params = folder.model->declare_params();
   folder.matrices = resolve_matrices(*folder.checkpoint, folder.params);

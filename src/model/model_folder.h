@@ -38,6 +38,8 @@ struct ModelFolder {
   // Reads config and headers, checks every tensor against what the model declares; loads nothing. Throws
   // Error.
   static ModelFolder open(const std::filesystem::path& folder, const std::string& dtype);
+  // The same for a checkpoint that is open already.
+  static ModelFolder open(std::unique_ptr<Checkpoint> checkpoint, const std::string& dtype);
 };
 
 // A model with its parameters on a device. The Backend outlives it.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/synth_checkpoint.h"
 #include "tensor/weight.h"
 #include "tests/checkpoint/test_folder.h"
 
@@ -71,6 +72,19 @@ Moments moments(const Checkpoint& checkpoint, const std::string& name) {
   return {sum / count, std::sqrt(squares / count - sum / count * sum / count)};
 }
 
+void expect_sensible_numbers(const Checkpoint& checkpoint) {
+  for (const auto& [name, mean, deviation] : {std::tuple{"bf16", 0.0, 0.02},
+                                              {"f16", 0.0, 0.05},
+                                              {"f32", 0.0, 0.02},
+                                              {"gain", 1.0, 0.1},
+                                              {"codes", 0.0, 0.021}}) {
+    const Moments found = moments(checkpoint, name);
+    // Pools and segments repeat, so that the sample is smaller than the tensor: 10% of a deviation is ample.
+    EXPECT_NEAR(found.mean, mean, 0.1 * deviation) << name;
+    EXPECT_NEAR(found.deviation, deviation, 0.1 * deviation) << name;
+  }
+}
+
 TEST(Synth, HasTheOfficialSizes) {
   const auto size = [](const char* name) { return describe_synth_architecture(name, {}).total_bytes(); };
   const auto count = [](const char* name) { return describe_synth_architecture(name, {}).tensors.size(); };
@@ -92,6 +106,19 @@ TEST(Synth, SaysWhichArchitecturesAndLayersThereAre) {
   EXPECT_THAT(error_of([] { describe_synth_architecture("gpt2", 13); }),
               HasSubstr("gpt2: expected 1 to 12 layers, found 13"));
   EXPECT_THROW(describe_synth_architecture("gpt2", 0), Error);
+}
+
+TEST(Synth, InMemoryHasTheSameKindOfNumbersAndCanBeReleased) {
+  const auto checkpoint = make_synth_checkpoint(tiny(), "synth:tiny");
+  EXPECT_EQ(checkpoint->config().object(), tiny().config);
+  EXPECT_EQ(checkpoint->folder(), "synth:tiny");
+  EXPECT_EQ(checkpoint->find("mask"), nullptr);  // no model reads it
+  expect_sensible_numbers(*checkpoint);
+  for (const auto& [name, stored] : checkpoint->tensors()) {
+    checkpoint->prefetch({stored.tensor.bytes(), stored.tensor.size_bytes()});
+    checkpoint->release({stored.tensor.bytes(), stored.tensor.size_bytes()});
+  }
+  expect_sensible_numbers(*checkpoint);
 }
 
 TEST(Synth, WritesAFolderThatOpensWithSensibleNumbers) {
@@ -116,16 +143,7 @@ TEST(Synth, WritesAFolderThatOpensWithSensibleNumbers) {
   EXPECT_EQ(test::read_file(folder / "deep/out/tokenizer.json"), "{\"tokenizer\": 1}");
   EXPECT_TRUE(test::fs::exists(folder / "deep/out/model-00000-of-00002.safetensors"));
   EXPECT_FALSE(test::fs::exists(folder / "deep/out.partial"));
-  for (const auto& [name, mean, deviation] : {std::tuple{"bf16", 0.0, 0.02},
-                                              {"f16", 0.0, 0.05},
-                                              {"f32", 0.0, 0.02},
-                                              {"gain", 1.0, 0.1},
-                                              {"codes", 0.0, 0.021}}) {
-    const Moments found = moments(*checkpoint, name);
-    // Pools and segments repeat, so that the sample is smaller than the tensor: 10% of a deviation is ample.
-    EXPECT_NEAR(found.mean, mean, 0.1 * deviation) << name;
-    EXPECT_NEAR(found.deviation, deviation, 0.1 * deviation) << name;
-  }
+  expect_sensible_numbers(*checkpoint);
   EXPECT_EQ(moments(*checkpoint, "mask").mean, 15.0 / 25.0);
 }
 

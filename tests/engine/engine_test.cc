@@ -99,6 +99,46 @@ class EngineOn : public testing::TestWithParam<std::tuple<const char*, const cha
   std::string backend() const { return std::get<1>(GetParam()); }
 };
 
+TEST_P(EngineOn, ARecordChangesNothingAndCountsTheExpertsThatWereChosen) {
+  const auto request = [] {
+    Request made = make_request(9, 5, 12);
+    made.sampling.temperature = 0.0F;
+    return made;
+  };
+  Rig plain(config(), {}, backend());
+  const Finished expected = plain.generate(request());
+  Rig rig(config(), {}, backend());
+  rig.submit(request());
+  const ModelInfo& info = rig.engine().info();
+  std::vector<int32_t> tokens;
+  while (!rig.engine().idle()) {
+    StepRecord record{.count_experts = true};
+    for (const Output& output : rig.engine().step(&record)) tokens.push_back(output.token.value());
+    EXPECT_EQ(record.num_tokens, tokens.size() == 1 ? 9 : 1);
+    EXPECT_EQ(record.num_logit_rows, 1);
+    EXPECT_GT(record.forward_seconds, 0.0);
+    const int64_t least = info.num_layers * info.num_experts_per_token;  // one token's are all different
+    EXPECT_GE(record.experts_touched, least);
+    EXPECT_LE(record.experts_touched, record.num_tokens * least);
+    EXPECT_LE(record.experts_touched, info.num_layers * info.num_experts);
+  }
+  EXPECT_EQ(tokens, expected.tokens);
+}
+
+TEST_P(EngineOn, ASkippedPromptHoldsThePagesOfAComputedOne) {
+  Rig rig(config(), {.limits = {.max_num_seqs = 2, .max_batched_tokens = 24, .max_logit_rows = 2}},
+          backend());
+  rig.engine().skip_prompts(true);
+  const RequestId id = rig.submit(make_request(150, 1, 6));
+  StepRecord record;
+  EXPECT_EQ(rig.engine().step(&record).size(), 1U) << "the first step gives a token already";
+  EXPECT_EQ(record.num_tokens, 1);
+  rig.engine().check_integrity();
+  const Finished finished = rig.run().at(id);
+  EXPECT_EQ(finished.reason, FinishReason::kLength);
+  EXPECT_EQ(finished.tokens.size(), 5U);
+}
+
 TEST_P(EngineOn, InterleavedRequestsGiveTheSameTokensAsAlone) {
   constexpr int kRequests = 9;
   const auto request = [](int i) {

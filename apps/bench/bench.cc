@@ -1,0 +1,97 @@
+#include "apps/bench/bench.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "apps/commands.h"
+#include "base/cpu_info.h"
+#include "base/error.h"
+#include "base/system_memory.h"
+
+namespace gossamer::apps {
+
+CLI::Option* add_list_option(CLI::App& command, const std::string& names, std::vector<int64_t>& values,
+                             const std::string& help, int64_t least, int64_t most) {
+  return command.add_option(names, values, help)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(least, most));
+}
+
+std::optional<double> Ceilings::rate(std::string_view level, peak::Operand operand) const {
+  std::vector<peak::Instruction> instructions;
+  for (const Rate& rate : rates) instructions.push_back(rate.instruction);
+  const peak::Instruction* best = peak::best_instruction(instructions, level, operand);
+  if (best == nullptr) return std::nullopt;
+  return rates[static_cast<std::size_t>(best - instructions.data())].operations_per_s;
+}
+
+Ceilings measure_ceilings(ThreadPool& pool, peak::MemoryReader& memory) {
+  Ceilings ceilings{.num_threads = pool.num_threads(), .read_bytes_per_s = memory.measure(pool), .rates = {}};
+  for (const peak::Instruction& instruction : peak::available_instructions()) {
+    ceilings.rates.push_back({instruction, peak::measure_operations(pool, instruction)});
+  }
+  return ceilings;
+}
+
+json::object describe_machine(const std::vector<Ceilings>& ceilings, const peak::MemoryReader& memory) {
+  json::array by_threads;
+  for (const Ceilings& of_threads : ceilings) {
+    json::array rates;
+    for (const Ceilings::Rate& rate : of_threads.rates) {
+      rates.push_back({{"level", rate.instruction.level},
+                       {"instruction", rate.instruction.loop.instruction},
+                       {"operand", peak::operand_name(rate.instruction.loop.operand)},
+                       {"operations_per_s", rate.operations_per_s}});
+    }
+    by_threads.push_back({{"threads", of_threads.num_threads},
+                          {"memory_read_bytes_per_s", of_threads.read_bytes_per_s},
+                          {"dot_products", std::move(rates)}});
+  }
+  return {{"cpu", cpu_model_name()},
+          {"physical_cores", num_physical_cores()},
+          {"memory_bytes", read_system_memory().total},
+          {"read_buffer_bytes", memory.size_bytes()},
+          {"ceilings", std::move(by_threads)}};
+}
+
+std::string dtype_label(DType dtype) {
+  std::string label(dtype_name(dtype));
+  std::transform(label.begin(), label.end(), label.begin(), [](unsigned char c) { return std::tolower(c); });
+  return label;
+}
+
+void check_output_path(const std::string& path) {
+  if (path.empty()) return;
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(path) || ::access(folder.c_str(), W_OK) != 0) {
+    throw Error("{}: cannot write the file: expected a folder that can be written to, found {}", path,
+                std::filesystem::is_directory(path) ? "that the name itself is one" : std::strerror(errno));
+  }
+}
+
+void write_text_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text << std::flush;
+  if (!file) throw Error("{}: cannot write the file", path);
+}
+
+void add_bench(CLI::App& program) {
+  CLI::App* command = program.add_subcommand(
+      "bench",
+      "Measure this machine's ceilings, the kernels against them, or a model against them. Machines that are "
+      "shared change from minute to minute: take ratios within one run, not absolute numbers");
+  command->require_subcommand(1);
+  add_bench_machine(*command);
+  add_bench_kernels(*command);
+  add_bench_model(*command);
+}
+
+}  // namespace gossamer::apps
