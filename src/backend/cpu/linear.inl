@@ -26,6 +26,24 @@ inline void clear(V (&sums)[T][NV]) {
   }
 }
 
+// Sums of a tile that wait in memory [tokens][kPanelRows] while the panel's next columns are made ready.
+template <int T, int NV>
+inline void load_totals(const float* memory, V (&totals)[T][NV]) {
+  GOSSAMER_UNROLL
+  for (int t = 0; t < T; ++t) {
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) totals[t][v] = vload(memory + t * kPanelRows + v * kLanes);
+  }
+}
+template <int T, int NV>
+inline void store_totals(float* memory, const V (&totals)[T][NV]) {
+  GOSSAMER_UNROLL
+  for (int t = 0; t < T; ++t) {
+    GOSSAMER_UNROLL
+    for (int v = 0; v < NV; ++v) vstore(memory + t * kPanelRows + v * kLanes, totals[t][v]);
+  }
+}
+
 // sums[t][v] += x[t][col] * weights[v]
 template <int T, int NV>
 inline void add_column(const float* x, int64_t x_stride, const V (&weights)[NV], V (&sums)[T][NV]) {
@@ -216,6 +234,28 @@ inline void for_each_token_tile(int64_t num_tokens, int64_t max_tile, Tile tile)
   for (int64_t i = 0; i < num_tiles; ++i) {
     const int64_t begin = num_tokens * i / num_tiles;
     tile(begin, num_tokens * (i + 1) / num_tiles - begin);
+  }
+}
+
+// Calls body(args of those tokens) over all tokens in pieces whose activations stay in the second-level cache while
+// all panels of the task pass by. `token_bytes`: of one token's activations.
+constexpr int64_t kActivationBytesAtOnce = 512 << 10;  // Zen 5, 2026-11
+template <typename Body>
+inline void for_each_token_piece(const LinearArgs& args, int64_t token_bytes, Body body) {
+  const int64_t most = kActivationBytesAtOnce / token_bytes;
+  const int64_t at_once = most > kTileTokens * 4 ? most : kTileTokens * 4;
+  const int64_t num_pieces = (args.num_tokens + at_once - 1) / at_once;
+  for (int64_t i = 0; i < num_pieces; ++i) {
+    const int64_t begin = args.num_tokens * i / num_pieces;
+    LinearArgs piece = args;
+    piece.num_tokens = args.num_tokens * (i + 1) / num_pieces - begin;
+    piece.x = static_cast<const uint8_t*>(args.x) + begin * token_bytes;
+    piece.out = args.out + begin * args.out_stride;
+    if (args.x_scales != nullptr) {
+      piece.x_scales = args.x_scales + begin * groups_of(args.cols);
+      piece.x_sums = args.x_sums + begin * groups_of(args.cols);
+    }
+    body(piece);
   }
 }
 

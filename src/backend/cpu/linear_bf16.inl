@@ -110,6 +110,19 @@ struct PaddedGroup {
   }
 };
 
+// The end of a tile, whose totals lie in memory [tokens][kPanelRows].
+template <typename Pairs>
+inline void finish_codes_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index, int64_t token,
+                              int num_tokens, const float* memory) {
+  for (int t = 0; t < num_tokens; ++t) {
+    for (int v = 0; v < kPanelVecs; ++v) {
+      V sum = vload(memory + t * kPanelRows + v * kLanes);
+      if constexpr (Pairs::kRowScale) sum = vmul(sum, Pairs::scale(panel, 0, v * kLanes));
+      store_sum(args, token + t, panel_index * kPanelRows + v * kLanes, sum);
+    }
+  }
+}
+
 // All columns of T tokens, codes decoded in registers.
 template <typename Pairs, int T>
 __attribute__((noinline)) void linear_codes_direct(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
@@ -139,13 +152,9 @@ __attribute__((noinline)) void linear_codes_direct(const LinearArgs& args, const
     const PaddedGroup<T> padded(x + whole * kGroupCols, args.x_stride, args.cols % kGroupCols);
     add(whole, padded.x[0], kGroupCols);
   }
-  if constexpr (Pairs::kRowScale) {
-    for (int v = 0; v < kPanelVecs; ++v) {
-      const V scale = Pairs::scale(panel, 0, v * kLanes);
-      for (int t = 0; t < T; ++t) totals[t][v] = vmul(totals[t][v], scale);
-    }
-  }
-  store_tile(args, token, panel_index * kPanelRows, totals);
+  alignas(64) float memory[T * kPanelRows];
+  store_totals(memory, totals);
+  finish_codes_tile<Pairs>(args, panel, panel_index, token, T, memory);
 }
 
 // A slab: pairs of columns of all rows as bf16, as in a bf16 panel.
@@ -185,34 +194,33 @@ inline void add_slab_group(const uint8_t* pairs, const uint16_t* x, int64_t x_st
   }
 }
 
-// Groups [begin, end) of T tokens from the slab; totals wait in memory.
+// Groups [begin, end) of T tokens from the slab; totals wait in memory between slabs.
 template <typename Pairs, int T>
 __attribute__((noinline)) void linear_codes_slab(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
                                                  int64_t token, int64_t begin, int64_t end) {
   const auto* x = static_cast<const uint16_t*>(args.x) + token * args.x_stride;
   const auto* slab = static_cast<const uint8_t*>(args.slab);
   float* memory = static_cast<float*>(args.scratch) + token * kPanelRows;
-  const auto total = [memory](int t, int v) { return memory + t * kPanelRows + v * kLanes; };
-  V part[T][kPanelVecs];
-  clear(part);
-  GOSSAMER_UNROLL
-  for (int t = 0; t < T; ++t) {
-    GOSSAMER_UNROLL
-    for (int v = 0; v < kPanelVecs; ++v) {
-      if (begin == 0) vstore(total(t, v), vset(0.0F));
-      if constexpr (Pairs::kRowScale) part[t][v] = vload(total(t, v));
-    }
+  V totals[T][kPanelVecs];
+  if (begin == 0) {
+    clear(totals);
+  } else {
+    load_totals(memory, totals);
   }
   const auto add = [&](int64_t group, const uint16_t* x_group, int64_t x_stride) {
-    add_slab_group<T>(slab + (group - begin) * kPairsPerGroup * kPairBytes, x_group, x_stride, part);
-    if constexpr (!Pairs::kRowScale) {
+    const uint8_t* pairs = slab + (group - begin) * kPairsPerGroup * kPairBytes;
+    if constexpr (Pairs::kRowScale) {
+      add_slab_group<T>(pairs, x_group, x_stride, totals);
+    } else {
+      V part[T][kPanelVecs];
+      clear(part);
+      add_slab_group<T>(pairs, x_group, x_stride, part);
       GOSSAMER_UNROLL
       for (int v = 0; v < kPanelVecs; ++v) {
         const V scale = Pairs::scale(panel, group, v * kLanes);
         GOSSAMER_UNROLL
-        for (int t = 0; t < T; ++t) vstore(total(t, v), vfma(part[t][v], scale, vload(total(t, v))));
+        for (int t = 0; t < T; ++t) totals[t][v] = vfma(part[t][v], scale, totals[t][v]);
       }
-      clear(part);
     }
   };
   const int64_t whole = args.cols / kGroupCols < end ? args.cols / kGroupCols : end;
@@ -221,14 +229,8 @@ __attribute__((noinline)) void linear_codes_slab(const LinearArgs& args, const u
     const PaddedGroup<T> padded(x + whole * kGroupCols, args.x_stride, args.cols % kGroupCols);
     add(whole, padded.x[0], kGroupCols);
   }
-  const bool last = end == groups_of(args.cols);
-  for (int v = 0; v < kPanelVecs; ++v) {
-    const V scale = Pairs::kRowScale ? Pairs::scale(panel, 0, v * kLanes) : vset(1.0F);
-    for (int t = 0; t < T; ++t) {
-      if constexpr (Pairs::kRowScale) vstore(total(t, v), last ? vmul(part[t][v], scale) : part[t][v]);
-      if (last) store_sum(args, token + t, panel_index * kPanelRows + v * kLanes, vload(total(t, v)));
-    }
-  }
+  store_totals(memory, totals);
+  if (end == groups_of(args.cols)) finish_codes_tile<Pairs>(args, panel, panel_index, token, T, memory);
 }
 
 template <typename Pairs, int T>
@@ -250,22 +252,31 @@ inline void linear_codes_slab_of(int64_t count, const LinearArgs& args, const ui
 }
 
 template <typename Pairs>
-void linear_bf16_codes(const LinearArgs& args) {
-  const int64_t groups = groups_of(args.cols);
+inline void linear_codes_slabs(const LinearArgs& args) {
+  constexpr int kTokens = Pairs::kRowScale ? kTileTokens : kScaledTileTokens;
   constexpr int64_t kSlabGroups = kSlabCols / kGroupCols;
+  const int64_t groups = groups_of(args.cols);
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
-    if (args.num_tokens <= kDirectTokens) {
-      linear_codes_direct_of<Pairs, kDirectTokens>(args.num_tokens, args, panel, index);
-      continue;
-    }
     for (int64_t begin = 0; begin < groups; begin += kSlabGroups) {
       const int64_t end = begin + kSlabGroups < groups ? begin + kSlabGroups : groups;
       decode_bf16_slab<Pairs>(panel, begin, end, static_cast<uint8_t*>(args.slab));
-      for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
-        linear_codes_slab_of<Pairs, kTileTokens>(count, args, panel, index, token, begin, end);
+      for_each_token_tile(args.num_tokens, kTokens, [&](int64_t token, int64_t count) {
+        linear_codes_slab_of<Pairs, kTokens>(count, args, panel, index, token, begin, end);
       });
     }
+  }
+}
+
+template <typename Pairs>
+void linear_bf16_codes(const LinearArgs& args) {
+  if (args.num_tokens > kDirectTokens) {
+    for_each_token_piece(args, args.x_stride * 2, linear_codes_slabs<Pairs>);
+    return;
+  }
+  for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const uint8_t* panel = args.weight + index * args.panel_bytes;
+    linear_codes_direct_of<Pairs, kDirectTokens>(args.num_tokens, args, panel, index);
   }
 }
 
@@ -291,13 +302,17 @@ inline void linear_bf16_tile_of(int64_t count, const LinearArgs& args, const uin
 }
 
 template <typename Panels>
-void linear_bf16(const LinearArgs& args) {
+inline void linear_bf16_panels(const LinearArgs& args) {
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
     for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
       linear_bf16_tile_of<Panels, kTileTokens>(count, args, panel, index, token);
     });
   }
+}
+template <typename Panels>
+void linear_bf16(const LinearArgs& args) {
+  for_each_token_piece(args, args.x_stride * 2, linear_bf16_panels<Panels>);
 }
 
 constexpr void add_bf16_kernels(KernelTable& table) {

@@ -38,15 +38,23 @@ inline void flush(const LinearArgs& args, const uint8_t* panel, int64_t group, i
   }
 }
 
-// The sums that turn the codes' offset into none.
+// Sums start at what turns the offset of the codes of groups [group, end) into none.
 template <typename Codes, int T, int NV>
-inline void begin_part(const LinearArgs& args, int64_t group, int64_t token, bool first, I (&part)[T][NV]) {
+inline void begin_part(const LinearArgs& args, int64_t group, int64_t end, int64_t token, I (&part)[T][NV]) {
   const int64_t groups = groups_of(args.cols);
+  int32_t sums[T] = {};
+  if constexpr (Codes::kOffset != 0) {
+    for (int t = 0; t < T; ++t) {
+      for (int64_t i = group; i < end; ++i) sums[t] += args.x_sums[(token + t) * groups + i];
+    }
+  }
   GOSSAMER_UNROLL
   for (int t = 0; t < T; ++t) {
-    const I sum = Codes::kOffset == 0 ? iset(0) : iset(args.x_sums[(token + t) * groups + group]);
     GOSSAMER_UNROLL
-    for (int v = 0; v < NV; ++v) part[t][v] = first ? sum : iadd(part[t][v], sum);
+    for (int v = 0; v < NV; ++v) {
+      part[t][v] = iset(sums[t]);
+      GOSSAMER_OPAQUE(part[t][v]);
+    }
   }
 }
 
@@ -54,15 +62,16 @@ inline const uint8_t* integer_x(const LinearArgs& args, int64_t token) {
   return static_cast<const uint8_t*>(args.x) + token * args.x_stride * (kInt16Codes ? 2 : 1);
 }
 
-// Scales that apply to a whole sum, then bias, residual, store.
-template <typename Codes, int T, int NV>
-inline void store_integer_sums(const LinearArgs& args, const uint8_t* panel, int64_t panel_index, int64_t token,
-                               int first_vec, const V (&totals)[T][NV]) {
+// The end of a tile, whose totals lie in memory [tokens][kPanelRows]: scales that apply to a whole sum, then bias,
+// residual, store.
+template <typename Codes>
+inline void finish_integer_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index, int64_t token,
+                                int num_tokens, int first_vec, int num_vecs, const float* memory) {
   const int64_t groups = groups_of(args.cols);
-  for (int t = 0; t < T; ++t) {
+  for (int t = 0; t < num_tokens; ++t) {
     const float of_token = kInt16Codes ? Codes::kUnit : args.x_scales[(token + t) * groups] * Codes::kUnit;
-    for (int v = 0; v < NV; ++v) {
-      V sum = vmul(totals[t][v], vset(of_token));
+    for (int v = 0; v < num_vecs; ++v) {
+      V sum = vmul(vload(memory + t * kPanelRows + v * kLanes), vset(of_token));
       if constexpr (Codes::kRowScale) sum = vmul(sum, Codes::scale(panel, 0, (first_vec + v) * kLanes));
       store_sum(args, token + t, panel_index * kPanelRows + (first_vec + v) * kLanes, sum);
     }
@@ -81,7 +90,9 @@ __attribute__((noinline)) void integer_direct(const LinearArgs& args, const uint
   I part[T][NV];
   clear(totals);
   for (int64_t group = 0; group < groups; ++group) {
-    begin_part<Codes>(args, group, token, group % kFlush == 0, part);
+    if (group % kFlush == 0) {
+      begin_part<Codes>(args, group, group + kFlush < groups ? group + kFlush : groups, token, part);
+    }
     const uint8_t* codes = Codes::codes(panel, group) + first_vec * kLanes * 4;
     Codes::prefetch(panel, group, first_vec);
     GOSSAMER_UNROLL
@@ -110,7 +121,9 @@ __attribute__((noinline)) void integer_direct(const LinearArgs& args, const uint
       flush<Codes>(args, panel, group, token, first_vec, part, totals);
     }
   }
-  store_integer_sums<Codes>(args, panel, panel_index, token, first_vec, totals);
+  alignas(64) float memory[T * kPanelRows];
+  store_totals(memory, totals);
+  finish_integer_tile<Codes>(args, panel, panel_index, token, T, first_vec, NV, memory);
 }
 
 // Operands of groups [begin, end) of a panel, each step of all rows after the other.
@@ -149,14 +162,19 @@ __attribute__((noinline)) void integer_slab(const LinearArgs& args, const uint8_
   const uint8_t* operands = static_cast<const uint8_t*>(args.slab) + first_vec * kLanes * 4;
   float* memory = static_cast<float*>(args.scratch) + token * kPanelRows + first_vec * kLanes;
   if (begin == 0) {
-    for (int t = 0; t < T; ++t) {
-      for (int v = 0; v < NV; ++v) vstore(memory + t * kPanelRows + v * kLanes, vset(0.0F));
-    }
+    V zeros[T][NV];
+    clear(zeros);
+    store_totals(memory, zeros);
   }
+  V totals[T][NV];
+  if constexpr (kFlush == 1) load_totals(memory, totals);
   I part[T][NV];
-  for (int64_t group = begin; group < end; ++group) {
-    begin_part<Codes>(args, group, token, group % kFlush == 0, part);
-    for (int step = 0; step < kStepsPerGroup; ++step) {
+  // One loop where nothing happens between groups: nested ones made g++ 12 move every sum to memory and back.
+  constexpr int64_t kAtOnce = kFlush == 1 ? kStepsPerGroup : 0;
+  const int64_t steps_at_once = kAtOnce > 0 ? kAtOnce : (end - begin) * kStepsPerGroup;
+  for (int64_t group = begin; group < end; group += kFlush) {
+    begin_part<Codes>(args, group, kFlush == 1 ? group + 1 : end, token, part);
+    for (int64_t step = 0; step < steps_at_once; ++step) {
       I weights[NV];
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) weights[v] = iload(operands + v * kLanes * 4);
@@ -169,24 +187,23 @@ __attribute__((noinline)) void integer_slab(const LinearArgs& args, const uint8_
       operands += kStepBytes;
       x += 4;
     }
-    if (group % kFlush == kFlush - 1 || group == groups - 1) {
-      // One vector of rows at a time: the sums fill the registers.
+    if constexpr (kFlush == 1) flush<Codes>(args, panel, group, token, first_vec, part, totals);
+  }
+  if constexpr (kFlush == 1) {
+    store_totals(memory, totals);
+  } else {  // one token after the other: the sums fill the registers
+    static_assert(kFlush * kGroupCols == kSlabCols && Codes::kRowScale);
+    GOSSAMER_UNROLL
+    for (int t = 0; t < T; ++t) {
       GOSSAMER_UNROLL
-      for (int t = 0; t < T; ++t) {
-        V totals[1][NV];
-        GOSSAMER_UNROLL
-        for (int v = 0; v < NV; ++v) totals[0][v] = vload(memory + t * kPanelRows + v * kLanes);
-        flush<Codes>(args, panel, group, token + t, first_vec, reinterpret_cast<const I(&)[1][NV]>(part[t]), totals);
-        GOSSAMER_UNROLL
-        for (int v = 0; v < NV; ++v) vstore(memory + t * kPanelRows + v * kLanes, totals[0][v]);
+      for (int v = 0; v < NV; ++v) {
+        float* total = memory + t * kPanelRows + v * kLanes;
+        vstore(total, vadd(vload(total), ito_float(part[t][v])));
       }
     }
   }
-  if (end < groups) return;
-  for (int t = 0; t < T; ++t) {
-    V totals[1][NV];
-    for (int v = 0; v < NV; ++v) totals[0][v] = vload(memory + t * kPanelRows + v * kLanes);
-    store_integer_sums<Codes>(args, panel, panel_index, token + t, first_vec, totals);
+  if (end == groups) {
+    finish_integer_tile<Codes>(args, panel, panel_index, token, T, first_vec, NV, memory);
   }
 }
 
@@ -215,22 +232,31 @@ inline void integer_slab_of(int64_t count, const LinearArgs& args, const uint8_t
 }
 
 template <typename Codes>
-void linear_integer(const LinearArgs& args) {
-  const int64_t groups = groups_of(args.cols);
+inline void integer_slabs(const LinearArgs& args) {
+  constexpr int kTokens = flush_groups<Codes>() > 1 ? kTileTokens : kScaledTileTokens;
   constexpr int64_t kSlabGroups = kSlabCols / kGroupCols;
+  const int64_t groups = groups_of(args.cols);
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
-    if (args.num_tokens <= kDirectTokens) {
-      integer_direct_of<Codes, kDirectTokens>(args.num_tokens, args, panel, index, 0);
-      continue;
-    }
     for (int64_t begin = 0; begin < groups; begin += kSlabGroups) {
       const int64_t end = begin + kSlabGroups < groups ? begin + kSlabGroups : groups;
       decode_slab<Codes>(panel, begin, end, static_cast<uint8_t*>(args.slab));
-      for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
-        integer_slab_of<Codes, kTileTokens>(count, args, panel, index, token, begin, end);
+      for_each_token_tile(args.num_tokens, kTokens, [&](int64_t token, int64_t count) {
+        integer_slab_of<Codes, kTokens>(count, args, panel, index, token, begin, end);
       });
     }
+  }
+}
+
+template <typename Codes>
+void linear_integer(const LinearArgs& args) {
+  if (args.num_tokens > kDirectTokens) {
+    for_each_token_piece(args, args.x_stride * (kInt16Codes ? 2 : 1), integer_slabs<Codes>);
+    return;
+  }
+  for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const uint8_t* panel = args.weight + index * args.panel_bytes;
+    integer_direct_of<Codes, kDirectTokens>(args.num_tokens, args, panel, index, 0);
   }
 }
 

@@ -86,6 +86,7 @@ inline V mxfp4_scale(const uint8_t* p) {
 constexpr bool kInt16Codes = false;
 constexpr const char* kIntegerName = "vpdpbusd";
 constexpr int kRunSteps = 2;
+constexpr int kScaledTileTokens = 7;  // with a group's part beside the totals
 constexpr int kDirectTokens = 4;
 constexpr int kDirectVecs = 2;
 

@@ -81,6 +81,7 @@ inline V mxfp4_scale(const uint8_t* p) {
 constexpr bool kInt16Codes = true;
 constexpr const char* kIntegerName = "smull";
 constexpr int kRunSteps = 4;
+constexpr int kScaledTileTokens = 6;  // with a group's part beside the totals
 constexpr int kDirectTokens = 2;
 constexpr int kDirectVecs = 8;
 
