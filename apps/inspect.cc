@@ -93,7 +93,7 @@ void tally_matrices(const Session& session, Report& report) {
     }
     tally.parameters = source.num_experts * source.rows * source.cols;
     tally.active = matrix.param->rows_per_token * source.cols;
-    const Format becomes = session.folder().precision.format_of(source.format);
+    const Format becomes = session.folder().precision.format_of(matrix);
     tally.prepared = session.backend().prepared_bytes(becomes, source.num_experts, source.rows, source.cols);
     const std::string from(format_info(source.format).name);
     const std::string to(format_info(becomes).name);
@@ -190,7 +190,9 @@ void print_text(const Session& session, const Report& report) {
                                        ? "none"
                                        : fmt::format("{} tokens{}", session.tokenizer()->vocab_size(),
                                                      session.has_chat_form() ? ", with Harmony's" : ""));
-  fmt::print("activations   {}, KV cache in the same\n", dtype_name(precision.activation));
+  fmt::print("activations   {}{}, KV cache {}\n", dtype_name(precision.activation),
+             precision.weights.int8_activations ? ", as int8 in products with integer codes" : "",
+             dtype_name(precision.activation));
   print_tallies("by kind", report.by_kind, report.all);
   print_tallies("by format", report.by_format, report.all);
 

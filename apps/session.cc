@@ -30,9 +30,21 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
           "real shapes (see synth --help) with random weights, made in memory")
       ->required();
   command
-      .add_option("--dtype", options.dtype,
-                  "What weights become and activations are: auto (weights as stored), bf16, f16, f32")
+      .add_option("--dtype", options.precision.dtype,
+                  "What dense weights become and activations are: auto (weights as stored), bf16, f16, f32")
       ->check(CLI::IsMember({"auto", "bf16", "f16", "f32"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--weights", options.precision.weights,
+          "What weights become: auto (as --dtype says), w8 (int8), w4 (int4, head int8), w8a8 (w8 with "
+          "int8 activations), or PART=FORMAT,... with the parts embed, dense, router, experts, head and the "
+          "formats f32, bf16, f16, int8, int8g32, int4. MXFP4 experts stay as they are in the presets")
+      ->capture_default_str();
+  command
+      .add_option("--activations", options.precision.activations,
+                  "What enters products with int8, int4 and MXFP4 weights: auto (as --dtype says), int8")
+      ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   command
       .add_option("--max-model-len", options.max_model_len,
@@ -64,7 +76,7 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
 Session::Session(const ModelOptions& options) : options_(options) {
   path_ = options_.model;
   if (!is_synthetic(options_.model)) path_ = resolve_model_path(options_.model);
-  folder_ = ModelFolder::open(open_checkpoint(options_.model), options_.dtype);
+  folder_ = ModelFolder::open(open_checkpoint(options_.model), options_.precision);
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
                              .instruction_set = options_.instruction_set});
@@ -135,8 +147,9 @@ EngineLimits Session::limits(int64_t max_model_len, int64_t max_num_seqs, int64_
           .max_logit_rows = std::max(max_logit_rows, max_num_seqs)};
 }
 
-bool Session::fits_with(const std::string& dtype, const EngineLimits& limits, std::size_t available) const {
-  ModelFolder other = ModelFolder::open(open_checkpoint(options_.model), dtype);
+bool Session::fits_with(const PrecisionOptions& precision, const EngineLimits& limits,
+                        std::size_t available) const {
+  ModelFolder other = ModelFolder::open(open_checkpoint(options_.model), precision);
   return compute_plan(other, *backend_, limits).total() + kMemoryReserve <= available;
 }
 
@@ -149,8 +162,16 @@ MemoryPlan Session::plan(const EngineLimits& limits) const {
     if (asked.max_model_len == 0) asked.max_model_len = 1;
     if (asked.max_model_len > info().max_positions) throw;
     for (const char* dtype : {"bf16", "f16"}) {  // the same bytes; bf16 computes faster
-      if (dtype == options_.dtype || !fits_with(dtype, asked, available)) continue;
+      PrecisionOptions precision = options_.precision;
+      precision.dtype = dtype;
+      if (dtype == options_.precision.dtype || !fits_with(precision, asked, available)) continue;
       throw Error("{}; --dtype {} would fit", error.what(), dtype);
+    }
+    for (const char* weights : {"w8", "w4"}) {
+      PrecisionOptions precision = options_.precision;
+      precision.weights = weights;
+      if (options_.precision.weights != "auto" || !fits_with(precision, asked, available)) continue;
+      throw Error("{}; --weights {} would fit", error.what(), weights);
     }
     throw;
   }

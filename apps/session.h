@@ -30,7 +30,7 @@ inline double seconds_since(Clock::time_point start) {
 // The options that every command on a model takes.
 struct ModelOptions {
   std::string model;
-  std::string dtype = "auto";
+  PrecisionOptions precision;
   int64_t max_model_len = 0;
   int64_t chunk_tokens = 512;
   int num_threads = 0;
@@ -93,7 +93,7 @@ class Session {
  private:
   void print_note(const std::string& text) const;
   void read_defaults();
-  bool fits_with(const std::string& dtype, const EngineLimits& limits, std::size_t available) const;
+  bool fits_with(const PrecisionOptions& precision, const EngineLimits& limits, std::size_t available) const;
 
   Clock::time_point start_ = Clock::now();
   ModelOptions options_;

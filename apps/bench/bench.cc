@@ -62,6 +62,11 @@ json::object describe_machine(const std::vector<Ceilings>& ceilings, const peak:
           {"ceilings", std::move(by_threads)}};
 }
 
+peak::Operand operand_of(DType activation) {
+  if (activation == DType::kI8) return peak::Operand::kInt8;
+  return activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
+}
+
 std::string dtype_label(DType dtype) {
   std::string label(dtype_name(dtype));
   std::transform(label.begin(), label.end(), label.begin(), [](unsigned char c) { return std::tolower(c); });

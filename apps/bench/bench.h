@@ -42,7 +42,10 @@ Ceilings measure_ceilings(ThreadPool& pool, peak::MemoryReader& memory);
 // {"cpu", "physical_cores", "memory_bytes", "read_buffer_bytes", "ceilings": [{"threads", ...}]}
 json::object describe_machine(const std::vector<Ceilings>& ceilings, const peak::MemoryReader& memory);
 
-// "bf16", "f32".
+// What products with such activations compute with.
+peak::Operand operand_of(DType activation);
+
+// "bf16", "f32", "i8".
 std::string dtype_label(DType dtype);
 
 // Throws Error naming the file when its folder is not there or cannot be written to: before hours of

@@ -39,10 +39,19 @@ struct Combination {
   DType activation;
 };
 constexpr Combination kCombinations[] = {
-    {Format::kF32, Format::kF32, DType::kF32},     {Format::kF16, Format::kF16, DType::kF32},
-    {Format::kBf16, Format::kBf16, DType::kF32},   {Format::kBf16, Format::kBf16, DType::kBf16},
-    {Format::kMxfp4, Format::kMxfp4, DType::kF32}, {Format::kMxfp4, Format::kMxfp4, DType::kBf16},
+    {Format::kF32, Format::kF32, DType::kF32},       {Format::kF16, Format::kF16, DType::kF32},
+    {Format::kBf16, Format::kBf16, DType::kF32},     {Format::kBf16, Format::kBf16, DType::kBf16},
+    {Format::kMxfp4, Format::kMxfp4, DType::kF32},   {Format::kMxfp4, Format::kMxfp4, DType::kBf16},
+    {Format::kMxfp4, Format::kMxfp4, DType::kI8},    {Format::kInt8, Format::kBf16, DType::kBf16},
+    {Format::kInt8, Format::kBf16, DType::kI8},      {Format::kInt8Group, Format::kBf16, DType::kBf16},
+    {Format::kInt8Group, Format::kBf16, DType::kI8}, {Format::kInt4, Format::kBf16, DType::kBf16},
+    {Format::kInt4, Format::kBf16, DType::kI8},
 };
+
+// What enters the product: products with int8 activations round them themselves.
+DType input_dtype(const Combination& combination) {
+  return combination.activation == DType::kI8 ? DType::kBf16 : combination.activation;
+}
 
 struct Product {
   const char* name;
@@ -86,7 +95,7 @@ class Bench {
  public:
   Bench(Backend& backend, const Product& product, const Combination& combination, std::size_t least_bytes,
         int64_t max_tokens)
-      : backend_(backend), product_(product), activation_(combination.activation) {
+      : backend_(backend), product_(product), activation_(input_dtype(combination)) {
     const bool experts = product.num_experts > 0;
     backend.reserve({.max_tokens = max_tokens,
                      .max_sequences = 1,
@@ -104,7 +113,7 @@ class Bench {
       const auto prepare = [&](int64_t rows, int64_t cols, uint64_t i) {
         const WeightSource source =
             random_.source(combination.stored, std::max<int64_t>(1, product.num_experts), rows, cols, i);
-        auto weight = backend.prepare(source, combination.format, activation_);
+        auto weight = backend.prepare(source, combination.format, combination.activation);
         bytes += weight->size_bytes();
         return weight;
       };
@@ -278,7 +287,7 @@ class Laboratory {
  private:
   void report(const std::string& level, const std::string& name, const Combination& combination,
               int64_t tokens, double seconds, double bytes, double bandwidth, double operations) {
-    const auto operand = combination.activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
+    const peak::Operand operand = operand_of(combination.activation);
     const double of_memory = bytes / seconds / bandwidth;
     const double of_peak = operations / seconds / ceilings_.rate(level, operand).value();
     fmt::print("{:<9}{:<34}{:>7}{:>10.3f}{:>9.1f}{:>10.0f}%{:>10.0f}{:>8.0f}%\n", level, name, tokens,

@@ -20,10 +20,6 @@ namespace {
 
 const std::vector<int64_t> kDefaultPrompts = {128, 512, 2048};
 
-peak::Operand operand_of(DType activation) {
-  return activation == DType::kBf16 ? peak::Operand::kBf16 : peak::Operand::kF32;
-}
-
 // Default prompts that are too long for the model are left out; what the user asks for must fit.
 void check_lengths(ModelBenchOptions& options, const Session& session) {
   if (options.prompts.empty()) {
@@ -57,7 +53,9 @@ void run(ModelBenchOptions options) {
                      .backend = session.backend().describe(),
                      .level = options.model.instruction_set.empty() ? instruction_sets().back()
                                                                     : options.model.instruction_set,
-                     .activation = session.folder().precision.activation,
+                     .activation = session.folder().precision.weights.int8_activations
+                                       ? DType::kI8
+                                       : session.folder().precision.activation,
                      .info = session.info(),
                      .weight_bytes = cost.weight_bytes(),
                      .operations_per_token = cost.operations_per_token()};

@@ -332,7 +332,7 @@ void load_params(const Checkpoint& checkpoint, const ParamList& params, const Pa
     prefetcher.advance(i);
     if (item.matrix != nullptr) {
       GOSSAMER_CHECK(item.matrix->param->weight != nullptr);
-      *item.matrix->param->weight = sink.prepare(item.matrix->source);
+      *item.matrix->param->weight = sink.prepare(*item.matrix);
     } else {
       GOSSAMER_CHECK(item.vector->tensor != nullptr);
       const std::vector<float> numbers = read_vector(checkpoint, *item.vector);

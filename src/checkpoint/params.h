@@ -21,6 +21,15 @@ namespace gossamer {
 // anyway.
 enum class ShardAxis { kReplicated, kRows, kCols, kExperts };
 
+// What a matrix is for; `--weights` chooses formats by it.
+enum class WeightRole {
+  kEmbedding,  // looked up, never multiplied
+  kDense,      // attention and dense feed-forward
+  kRouter,
+  kExperts,
+  kHead,  // the output projection; also an embedding that is tied to it
+};
+
 // A tensor of the checkpoint that makes up some rows of a parameter.
 struct ParamPart {
   std::string name;
@@ -37,6 +46,7 @@ struct MatrixParam {
   bool transposed = false;                  // stored [cols, rows] (Conv1D)
   std::span<const int32_t> row_order = {};  // see WeightSource::row_order
   ShardAxis shard = ShardAxis::kReplicated;
+  WeightRole role = WeightRole::kDense;
   int64_t rows_per_token =
       0;  // rows times experts that one token is multiplied with; 0 for tables that are looked up
   std::unique_ptr<Weight>* weight = nullptr;  // where it goes
@@ -75,7 +85,7 @@ std::vector<ResolvedMatrix> resolve_matrices(const Checkpoint& checkpoint, const
 
 // What loading calls for each parameter, in the order of the files.
 struct ParamSink {
-  std::function<std::unique_ptr<Weight>(const WeightSource&)> prepare;
+  std::function<std::unique_ptr<Weight>(const ResolvedMatrix&)> prepare;
   std::function<Tensor(const ConstTensor& host_f32)> upload;
   // After each parameter: stored bytes done and in all. May be empty.
   std::function<void(std::size_t done, std::size_t total)> progress;

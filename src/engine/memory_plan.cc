@@ -60,7 +60,7 @@ MemoryPlan compute_plan(const ModelFolder& folder, const Backend& backend, const
   MemoryPlan plan{.limits = limits};
   for (const ResolvedMatrix& matrix : folder.matrices) {
     const WeightSource& source = matrix.source;
-    plan.weights += backend.prepared_bytes(folder.precision.format_of(source.format), source.num_experts,
+    plan.weights += backend.prepared_bytes(folder.precision.format_of(matrix), source.num_experts,
                                            source.rows, source.cols);
   }
   for (const VectorParam& vector : folder.params.vectors) {

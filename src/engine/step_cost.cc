@@ -24,14 +24,13 @@ CostModel::CostModel(const ModelFolder& folder, const Backend& backend) : info_(
     const MatrixParam& param = *matrix.param;
     const WeightSource& source = matrix.source;
     const auto bytes = static_cast<double>(backend.prepared_bytes(
-        folder.precision.format_of(source.format), source.num_experts, source.rows, source.cols));
+        folder.precision.format_of(matrix), source.num_experts, source.rows, source.cols));
     const double operations = 2.0 * static_cast<double>(param.rows_per_token * source.cols);
     // A tied table is both looked up and multiplied with; the row that is looked up disappears in the rest.
-    const bool is_head = param.rows_per_token > 0 && source.rows == info_.vocab_size;
     if (param.num_experts > 0) {
       expert_bytes_ += bytes / static_cast<double>(info_.num_experts * info_.num_layers);
       body_operations_ += operations;
-    } else if (is_head) {
+    } else if (param.role == WeightRole::kHead) {
       head_bytes_ += bytes;
       head_operations_ += operations;
     } else if (param.rows_per_token > 0) {

@@ -50,10 +50,13 @@ class Gpt2 : public Model {
     params.matrices.push_back({.parts = {{"wte.weight", info_.vocab_size}},
                                .cols = hidden,
                                .shard = ShardAxis::kRows,
+                               .role = tied_head_ ? WeightRole::kHead : WeightRole::kEmbedding,
                                .rows_per_token = tied_head_ ? info_.vocab_size : 0,
                                .weight = &token_embedding_});
-    params.matrices.push_back(
-        {.parts = {{"wpe.weight", info_.max_positions}}, .cols = hidden, .weight = &position_embedding_});
+    params.matrices.push_back({.parts = {{"wpe.weight", info_.max_positions}},
+                               .cols = hidden,
+                               .role = WeightRole::kEmbedding,
+                               .weight = &position_embedding_});
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "h." + std::to_string(i) + ".";
@@ -91,6 +94,7 @@ class Gpt2 : public Model {
       params.matrices.push_back({.parts = {{"lm_head.weight", info_.vocab_size}},
                                  .cols = hidden,
                                  .shard = ShardAxis::kRows,
+                                 .role = WeightRole::kHead,
                                  .rows_per_token = info_.vocab_size,
                                  .weight = &head_});
     }

@@ -65,6 +65,7 @@ class GptNeox : public Model {
     params.matrices.push_back({.parts = {{"gpt_neox.embed_in.weight", info_.vocab_size}},
                                .cols = hidden,
                                .shard = ShardAxis::kRows,
+                               .role = tied_head_ ? WeightRole::kHead : WeightRole::kEmbedding,
                                .rows_per_token = tied_head_ ? info_.vocab_size : 0,
                                .weight = &token_embedding_});
     for (int i = 0; i < info_.num_layers; ++i) {
@@ -111,6 +112,7 @@ class GptNeox : public Model {
       params.matrices.push_back({.parts = {{"embed_out.weight", info_.vocab_size}},
                                  .cols = hidden,
                                  .shard = ShardAxis::kRows,
+                                 .role = WeightRole::kHead,
                                  .rows_per_token = info_.vocab_size,
                                  .weight = &head_});
     }

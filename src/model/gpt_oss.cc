@@ -56,6 +56,7 @@ class GptOss : public Model {
     params.matrices.push_back({.parts = {{"model.embed_tokens.weight", info_.vocab_size}},
                                .cols = hidden,
                                .shard = ShardAxis::kRows,
+                               .role = WeightRole::kEmbedding,
                                .weight = &token_embedding_});
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
@@ -65,9 +66,10 @@ class GptOss : public Model {
         params.vectors.push_back({.parts = std::move(parts), .shard = shard, .tensor = &tensor});
       };
       const auto matrix = [&](std::vector<ParamPart> parts, int64_t cols, ShardAxis shard,
-                              std::unique_ptr<Weight>& weight) {
+                              std::unique_ptr<Weight>& weight, WeightRole role = WeightRole::kDense) {
         for (ParamPart& part : parts) part.name = prefix + part.name;
-        MatrixParam param{.parts = std::move(parts), .cols = cols, .shard = shard, .weight = &weight};
+        MatrixParam param{
+            .parts = std::move(parts), .cols = cols, .shard = shard, .role = role, .weight = &weight};
         param.rows_per_token = param.rows();
         params.matrices.push_back(std::move(param));
       };
@@ -78,6 +80,7 @@ class GptOss : public Model {
                                    .num_experts = info_.num_experts,
                                    .cols = cols,
                                    .shard = ShardAxis::kExperts,
+                                   .role = WeightRole::kExperts,
                                    .rows_per_token = rows * info_.num_experts_per_token,
                                    .weight = &weight});
         params.vectors.push_back({.parts = {{full_name + "_bias", rows}},
@@ -100,7 +103,8 @@ class GptOss : public Model {
       }
       vector({{"self_attn.sinks", attention.num_heads}}, ShardAxis::kRows, layer.attention.sinks);
       vector({{"post_attention_layernorm.weight", hidden}}, ShardAxis::kReplicated, layer.ffn_norm);
-      matrix({{"mlp.router.weight", info_.num_experts}}, hidden, ShardAxis::kReplicated, layer.router);
+      matrix({{"mlp.router.weight", info_.num_experts}}, hidden, ShardAxis::kReplicated, layer.router,
+             WeightRole::kRouter);
       vector({{"mlp.router.bias", info_.num_experts}}, ShardAxis::kReplicated, layer.router_bias);
       experts("gate_up_proj", 2 * info_.ffn_dim, hidden, layer.gate_up, layer.gate_up_bias);
       experts("down_proj", hidden, info_.ffn_dim, layer.down, layer.down_bias);
@@ -109,6 +113,7 @@ class GptOss : public Model {
     params.matrices.push_back({.parts = {{"lm_head.weight", info_.vocab_size}},
                                .cols = hidden,
                                .shard = ShardAxis::kRows,
+                               .role = WeightRole::kHead,
                                .rows_per_token = info_.vocab_size,
                                .weight = &head_});
     return params;

@@ -215,7 +215,8 @@ TEST(LoadParams, HandsOutEveryParameterInTheOrderOfTheFiles) {
   uploaded.reserve(8);
   std::size_t last_done = 0;
   ParamSink sink;
-  sink.prepare = [&](const WeightSource& source) {
+  sink.prepare = [&](const ResolvedMatrix& matrix) {
+    const WeightSource& source = matrix.source;
     order.push_back(source.name);
     return std::make_unique<FakeWeight>(source);
   };
@@ -252,7 +253,7 @@ TEST(LoadParams, LoadsNothingWhenAnythingIsWrong) {
   params.matrices.push_back(matrix({{"w", 2}}, 3));
   params.matrices.back().weight = &weight;
   ParamSink sink;
-  sink.prepare = [](const WeightSource&) -> std::unique_ptr<Weight> {
+  sink.prepare = [](const ResolvedMatrix&) -> std::unique_ptr<Weight> {
     ADD_FAILURE() << "prepare was called";
     return nullptr;
   };
@@ -295,7 +296,8 @@ TEST(LoadParams, GivesThePagesBackAsItGoes) {
   if (before < 0) GTEST_SKIP() << "no /proc/self/status with RssFile here";
   long peak = 0;
   ParamSink sink;
-  sink.prepare = [&](const WeightSource& source) {
+  sink.prepare = [&](const ResolvedMatrix& matrix) {
+    const WeightSource& source = matrix.source;
     auto weight = std::make_unique<FakeWeight>(source);
     std::vector<float> row(static_cast<std::size_t>(kCols));
     for (int64_t i = 0; i < kRows; ++i) source.decode_row(0, i, row.data());

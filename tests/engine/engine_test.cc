@@ -34,7 +34,7 @@ class Rig {
                const std::string& backend = "reference", int num_threads = 1)
       : backend_(create_backend({.name = backend, .num_threads = num_threads, .instruction_set = {}})) {
     test::write_tiny_checkpoint(folder_.path(), config);
-    ModelFolder folder = ModelFolder::open(folder_.path(), "auto");
+    ModelFolder folder = ModelFolder::open(folder_.path(), {});
     EngineLimits& limits = options.limits;
     if (limits.max_model_len == 0) limits.max_model_len = folder.model->info().max_positions;
     engine_ = std::make_unique<Engine>(load_model(std::move(folder), *backend_), *backend_, options);
@@ -291,7 +291,7 @@ TEST(Engine, ReportsNonFiniteLogitsForThatRequestOnly) {
     bytes.replace(8 + header + 4 * i, 4, std::string("\x00\x00\xc0\x7f", 4));
   test::write_file(folder / "model.safetensors", bytes);
   const auto backend = create_backend({.name = "reference", .instruction_set = {}});
-  Engine engine(load_model(ModelFolder::open(folder.path(), "auto"), *backend), *backend,
+  Engine engine(load_model(ModelFolder::open(folder.path(), {}), *backend), *backend,
                 {.limits = {.max_model_len = 64, .max_num_seqs = 2}});
   Request healthy = make_request(5, 2, 4);
   for (int32_t& id : healthy.prompt) id = id % 46 + 1;
@@ -322,7 +322,7 @@ TEST(MemoryPlan, IsWhatTheEngineAllocates) {
   test::TestFolder folder;
   test::write_tiny_checkpoint(folder.path(), test::kTinyGptOss);
   const auto backend = create_backend({.name = "reference", .instruction_set = {}});
-  const ModelFolder opened = ModelFolder::open(folder.path(), "auto");
+  const ModelFolder opened = ModelFolder::open(folder.path(), {});
   const EngineLimits limits{.max_model_len = 256, .max_num_seqs = 3, .max_batched_tokens = 64};
   const MemoryPlan plan = compute_plan(opened, *backend, limits);
   // One full layer, f32: 2 (k, v) x 2 heads x 8 dimensions x 4 bytes a token; two window layers beside it.
@@ -342,7 +342,7 @@ TEST(MemoryPlan, RefusesWithTheNumbersAndWhatWouldFit) {
   test::TestFolder folder;
   test::write_tiny_checkpoint(folder.path(), test::kTinyGpt2);
   const auto backend = create_backend({.name = "reference", .instruction_set = {}});
-  const ModelFolder opened = ModelFolder::open(folder.path(), "auto");
+  const ModelFolder opened = ModelFolder::open(folder.path(), {});
   const EngineLimits limits{
       .max_model_len = 256, .max_num_seqs = 1, .max_batched_tokens = 16, .max_logit_rows = 1};
   const std::size_t needed = compute_plan(opened, *backend, limits).total();

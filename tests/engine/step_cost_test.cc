@@ -26,7 +26,7 @@ std::unique_ptr<Backend> portable() {
 // The real GPT-OSS-20B, from headers alone.
 CostModel gpt_oss_20b(const Backend& backend) {
   const SynthArchitecture architecture = describe_synth_architecture("gpt-oss-20b", std::nullopt);
-  return {ModelFolder::open(make_synth_checkpoint(architecture, "synth:gpt-oss-20b"), "auto"), backend};
+  return {ModelFolder::open(make_synth_checkpoint(architecture, "synth:gpt-oss-20b"), {}), backend};
 }
 
 TEST(CostModel, AllWeightsAreThoseOfTheMemoryPlan) {
@@ -34,7 +34,7 @@ TEST(CostModel, AllWeightsAreThoseOfTheMemoryPlan) {
   for (const char* config : {test::kTinyGpt2, test::kTinyGptNeox, test::kTinyGptOss}) {
     const test::TestFolder path;
     test::write_tiny_checkpoint(path.path(), config);
-    const ModelFolder folder = ModelFolder::open(path.path(), "auto");
+    const ModelFolder folder = ModelFolder::open(path.path(), {});
     const EngineLimits limits{
         .max_model_len = 64, .max_num_seqs = 1, .max_batched_tokens = 64, .max_logit_rows = 1};
     EXPECT_NEAR(CostModel(folder, *backend).weight_bytes(),

@@ -16,6 +16,7 @@ namespace {
 #include "backend/cpu/integer_codes.inl"
 #include "backend/cpu/linear.inl"
 #include "backend/cpu/linear_integer.inl"
+#include "backend/cpu/quantize.inl"
 #include "backend/cpu/attention.inl"
 #include "backend/cpu/base_kernels.inl"
 // clang-format on

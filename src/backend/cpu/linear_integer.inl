@@ -1,23 +1,24 @@
-// Products of integer codes with integer activations (QuantizeArgs): exact sums in 32-bit integers, turned to floats
-// and scaled at fixed places. Included inside an anonymous namespace, after the vocabulary, linear.inl and
-// integer_codes.inl.
+// Products of integer codes with integer activations (QuantizeArgs): exact sums in 32-bit integers, turned to
+// floats and scaled at fixed places. Included inside an anonymous namespace, after the vocabulary, linear.inl
+// and integer_codes.inl.
 //
-// A run of 8 columns is kRunSteps operands: vectors whose lanes are rows and hold four int8 or two int16 codes of a
-// row, as idot takes them. Few tokens decode operands in registers; many decode a slab of columns into memory
-// first. Integer sums are exact, and floats are added group after group in both, so the bits are the same.
+// A run of 8 columns is kRunSteps operands: vectors whose lanes are rows and hold four int8 or two int16
+// codes of a row, as idot takes them. Few tokens decode operands in registers; many decode a slab of columns
+// into memory first. Integer sums are exact, and floats are added group after group in both, so the bits are
+// the same.
 
 constexpr int kStepsPerGroup = kGroupCols / 8 * kRunSteps;
 constexpr int kStepBytes = kPanelRows * 4;  // of one operand of all rows
 
-// Where sums turn to floats: every so many groups. A format with one scale for the row, and activations with one
-// scale, could wait longer; 32-bit sums hold 512 columns of 127 * 255.
+// Where sums turn to floats: every so many groups. A format with one scale for the row, and activations with
+// one scale, could wait longer; 32-bit sums hold 512 columns of 127 * 255.
 template <typename Codes>
 constexpr int flush_groups() {
   return Codes::kRowScale && !kInt16Codes ? static_cast<int>(kSlabCols / kGroupCols) : 1;
 }
 
-// totals[t][v] += scale * part, where the scale is the weights' of group `group`, times the activations' where
-// theirs changes from group to group.
+// totals[t][v] += scale * part, where the scale is the weights' of group `group`, times the activations'
+// where theirs changes from group to group.
 template <typename Codes, int T, int NV>
 inline void flush(const LinearArgs& args, const uint8_t* panel, int64_t group, int64_t token, int first_vec,
                   const I (&part)[T][NV], V (&totals)[T][NV]) {
@@ -62,11 +63,12 @@ inline const uint8_t* integer_x(const LinearArgs& args, int64_t token) {
   return static_cast<const uint8_t*>(args.x) + token * args.x_stride * (kInt16Codes ? 2 : 1);
 }
 
-// The end of a tile, whose totals lie in memory [tokens][kPanelRows]: scales that apply to a whole sum, then bias,
-// residual, store.
+// The end of a tile, whose totals lie in memory [tokens][kPanelRows]: scales that apply to a whole sum, then
+// bias, residual, store.
 template <typename Codes>
-inline void finish_integer_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index, int64_t token,
-                                int num_tokens, int first_vec, int num_vecs, const float* memory) {
+inline void finish_integer_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
+                                int64_t token, int num_tokens, int first_vec, int num_vecs,
+                                const float* memory) {
   const int64_t groups = groups_of(args.cols);
   for (int t = 0; t < num_tokens; ++t) {
     const float of_token = kInt16Codes ? Codes::kUnit : args.x_scales[(token + t) * groups] * Codes::kUnit;
@@ -80,8 +82,8 @@ inline void finish_integer_tile(const LinearArgs& args, const uint8_t* panel, in
 
 // All columns of T tokens and NV vectors of rows, operands in registers.
 template <typename Codes, int T, int NV>
-__attribute__((noinline)) void integer_direct(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
-                                              int64_t token, int first_vec) {
+__attribute__((noinline)) void integer_direct(const LinearArgs& args, const uint8_t* panel,
+                                              int64_t panel_index, int64_t token, int first_vec) {
   constexpr int kFlush = flush_groups<Codes>();
   const int64_t groups = groups_of(args.cols);
   const int64_t x_stride = args.x_stride * (kInt16Codes ? 2 : 1);
@@ -107,7 +109,8 @@ __attribute__((noinline)) void integer_direct(const LinearArgs& args, const uint
           I operands[NV];
           GOSSAMER_UNROLL
           for (int v = 0; v < NV; ++v) operands[v] = ioperand(words[v], half);
-          const uint8_t* x_step = x + (group * kStepsPerGroup + run * kRunSteps + word * (kRunSteps / 2) + half) * 4;
+          const uint8_t* x_step =
+              x + (group * kStepsPerGroup + run * kRunSteps + word * (kRunSteps / 2) + half) * 4;
           GOSSAMER_UNROLL
           for (int t = 0; t < T; ++t) {
             const I of_token = iset_bytes(x_step + t * x_stride);
@@ -208,8 +211,8 @@ __attribute__((noinline)) void integer_slab(const LinearArgs& args, const uint8_
 }
 
 template <typename Codes, int T>
-inline void integer_direct_of(int64_t count, const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
-                              int64_t token) {
+inline void integer_direct_of(int64_t count, const LinearArgs& args, const uint8_t* panel,
+                              int64_t panel_index, int64_t token) {
   if (count == T) {
     for (int vec = 0; vec < kPanelVecs; vec += kDirectVecs) {
       integer_direct<Codes, T, kDirectVecs>(args, panel, panel_index, token, vec);
@@ -257,99 +260,5 @@ void linear_integer(const LinearArgs& args) {
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
     integer_direct_of<Codes, kDirectTokens>(args.num_tokens, args, panel, index, 0);
-  }
-}
-
-// --- Activations
-
-// Where column `i` of a run of 8 goes (QuantizeArgs::codes).
-constexpr int kRunOrder8[8] = {0, 2, 4, 6, 1, 3, 5, 7};   // int8: c0 c4 c1 c5, c2 c6 c3 c7
-constexpr int kRunOrder16[8] = {0, 1, 4, 5, 2, 3, 6, 7};  // int16: c0 c1 c4 c5, c2 c3 c6 c7
-
-inline uint32_t float_bits(float value) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-inline float bits_float(uint32_t bits) {
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-// The group's numbers as floats, zeros beyond the last column; returns the largest magnitude's bits.
-inline uint32_t load_group(const QuantizeArgs& args, int64_t group, float (&numbers)[kGroupCols]) {
-  const int64_t begin = group * kGroupCols;
-  const int64_t count = args.cols - begin < kGroupCols ? args.cols - begin : kGroupCols;
-  if (count < kGroupCols) {
-    for (float& number : numbers) number = 0.0F;
-  }
-  if (args.x_bf16) {
-    const uint16_t* x = static_cast<const uint16_t*>(args.x) + begin;
-    for (int64_t i = 0; i < count; ++i) numbers[i] = bits_float(static_cast<uint32_t>(x[i]) << 16);
-  } else {
-    const float* x = static_cast<const float*>(args.x) + begin;
-    for (int64_t i = 0; i < count; ++i) numbers[i] = x[i];
-  }
-  uint32_t largest = 0;
-  for (int64_t i = 0; i < kGroupCols; ++i) {
-    const uint32_t magnitude = float_bits(numbers[i]) & 0x7fffffffU;
-    largest = magnitude > largest ? magnitude : largest;
-  }
-  return largest;
-}
-
-template <typename Code>
-inline void put_codes(const QuantizeArgs& args, int64_t group, const int32_t (&codes)[kGroupCols]) {
-  Code* out = static_cast<Code*>(args.codes) + group * kGroupCols;
-  for (int run = 0; run < kGroupCols; run += 8) {
-    for (int i = 0; i < 8; ++i) {
-      const int place = sizeof(Code) == 1 ? kRunOrder8[i] : kRunOrder16[i];
-      out[run + place] = static_cast<Code>(codes[run + i]);
-    }
-  }
-  int32_t sum = 0;
-  for (int32_t code : codes) sum += code;
-  args.sums[group] = -args.offset * sum;
-}
-
-// Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits of a float below 2^22.
-inline void round_codes(const float (&numbers)[kGroupCols], float inverse_scale, int32_t (&codes)[kGroupCols]) {
-  for (int i = 0; i < kGroupCols; ++i) {
-    codes[i] = static_cast<int32_t>(float_bits(numbers[i] * inverse_scale + 12582912.0F) - 0x4b400000U);
-  }
-}
-
-void quantize(const QuantizeArgs& args) {
-  const int64_t groups = groups_of(args.cols);
-  float numbers[kGroupCols];
-  uint32_t token_largest = 0;
-  if (args.to_int8) {
-    for (int64_t group = 0; group < groups; ++group) {
-      const uint32_t largest = load_group(args, group, numbers);
-      token_largest = largest > token_largest ? largest : token_largest;
-    }
-  }
-  for (int64_t group = 0; group < groups; ++group) {
-    const uint32_t group_largest = load_group(args, group, numbers);
-    const uint32_t largest = args.to_int8 ? token_largest : group_largest;
-    float inverse_scale = 0.0F;
-    float scale = 0.0F;
-    if (largest >= 0x7f800000U) {
-      scale = __builtin_nanf("");
-    } else if (largest >= 0x0d800000U) {  // 2^-100
-      // Powers of two: 2^14 over that of the largest.
-      const uint32_t exponent = largest >> 23;
-      scale = args.to_int8 ? bits_float(largest) / 127.0F : bits_float((exponent - 14) << 23);
-      inverse_scale = args.to_int8 ? 127.0F / bits_float(largest) : bits_float((254 + 14 - exponent) << 23);
-    }
-    int32_t codes[kGroupCols] = {};
-    if (inverse_scale > 0.0F) round_codes(numbers, inverse_scale, codes);
-    if constexpr (kInt16Codes) {
-      put_codes<int16_t>(args, group, codes);
-    } else {
-      put_codes<int8_t>(args, group, codes);
-    }
-    args.scales[group] = scale;
   }
 }
