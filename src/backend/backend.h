@@ -93,9 +93,9 @@ class Backend {
   virtual void download(const ConstTensor& device, const Tensor& host) = 0;
 
   // Packs a weight for this device. `format` is what it becomes: the source's own, or any other but MXFP4.
-  // `for_activation`: the dtype of what will be multiplied with it; kI8: activations come as for any other weight,
-  // and products with this one round them to int8, a scale for each token (tensor/quantize.h), where its codes are
-  // integers too (not dense). Reads the source once and releases it as it goes.
+  // `for_activation`: the dtype of what will be multiplied with it; kI8: activations come as for any other
+  // weight, and products with this one round them to int8, a scale for each token (tensor/quantize.h), where
+  // its codes are integers too (not dense). Reads the source once and releases it as it goes.
   std::unique_ptr<Weight> prepare(const WeightSource& source, Format format, DType for_activation);
 
   // Bytes that `prepare` will hold for such a weight, padding included: the memory plan's figure.

@@ -13,11 +13,13 @@
 namespace gossamer {
 namespace {
 
-// Sums run in this many interleaved parts, which compilers turn into vectors of any width without changing a bit.
+// Sums run in this many interleaved parts, which compilers turn into vectors of any width without changing a
+// bit.
 constexpr int64_t kParts = 16;
 // Added and subtracted, rounds a float below 2^22 to the nearest integer, ties to even.
 constexpr float kRounder = 12582912.0F;
-// Candidate scales: the largest magnitude falls on the last code, or up to this many steps beyond or before it.
+// Candidate scales: the largest magnitude falls on the last code, or up to this many steps beyond or before
+// it.
 constexpr int kCandidatesEachSide = 4;
 
 float round_to_code(float value, float least, float greatest) {
@@ -66,7 +68,8 @@ float extreme(const float* values, int64_t count) {
   return positive ? magnitude : -magnitude;
 }
 
-float quantize_group(const float* values, int64_t count, integer::Range range, bool bf16_scale, int8_t* codes) {
+float quantize_group(const float* values, int64_t count, integer::Range range, bool bf16_scale,
+                     int8_t* codes) {
   const float largest = extreme(values, count);
   if (std::isnan(largest) || std::abs(largest) < std::numeric_limits<float>::min() * 256.0F) {
     std::fill(codes, codes + count, int8_t{0});

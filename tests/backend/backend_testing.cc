@@ -196,7 +196,8 @@ std::vector<Preparation> preparations() {
     const Format stored = made_here ? Format::kF32 : format;
     for (const DType x : {DType::kF32, DType::kBf16}) {
       all.push_back({.format = format, .stored = stored, .x = x, .for_activation = x});
-      if (!is_dense(format)) all.push_back({.format = format, .stored = stored, .x = x, .for_activation = DType::kI8});
+      if (!is_dense(format))
+        all.push_back({.format = format, .stored = stored, .x = x, .for_activation = DType::kI8});
     }
   }
   return all;

@@ -84,11 +84,13 @@ struct TestWeight {
   TestWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols, Fill fill, uint64_t seed,
              bool transposed = false);
   TestWeight(const TestWeight&) = delete;
-  // The last number, changed by a little more than rounding could (MXFP4: another code): what a tester must notice.
+  // The last number, changed by a little more than rounding could (MXFP4: another code): what a tester must
+  // notice.
   void plant_error(float amount = 0.125F);
 };
 
-// How a weight is prepared: its format on the device, what it is stored as, what its products do with activations.
+// How a weight is prepared: its format on the device, what it is stored as, what its products do with
+// activations.
 struct Preparation {
   Format format;
   Format stored;

@@ -77,8 +77,8 @@ HostTensor run_linear(Backend& backend, const HostTensor& x, const WeightSource&
 // factor 4 leaves room for its tail over many outputs.
 double sum_tolerance(int64_t cols) { return 4.0 * (2.0 + std::sqrt(static_cast<double>(cols))) * kHalfUlp; }
 
-// bf16 activations as int16 (KernelTable::int16_codes): numbers below 2^-7 of their group's largest, few of those
-// that the tests draw, are off by up to 2^-16 of it.
+// bf16 activations as int16 (KernelTable::int16_codes): numbers below 2^-7 of their group's largest, few of
+// those that the tests draw, are off by up to 2^-16 of it.
 constexpr double kInt16Error = 0x1p-17;
 
 TEST_P(Conformance, LinearMatchesForEveryFormatAndActivation) {
@@ -102,7 +102,8 @@ TEST_P(Conformance, LinearMatchesForEveryFormatAndActivation) {
       const HostTensor bias(DType::kF32, Shape{rows}, Fill::kNormal, ++seed);
       const HostTensor inout(DType::kF32, Shape{tokens, rows}, Fill::kNormal, ++seed);
       const auto run = [&](Backend& backend, const HostTensor* with_bias, const HostTensor* to) {
-        return run_linear(backend, x, weight.source, p.format, with_bias, to, p.for_activation == DType::kI8).values();
+        return run_linear(backend, x, weight.source, p.format, with_bias, to, p.for_activation == DType::kI8)
+            .values();
       };
       const auto expected = run(*reference_, &bias, &inout);
       const auto scale = magnitudes(x, weight.source, bias, inout);

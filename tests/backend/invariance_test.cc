@@ -43,7 +43,8 @@ TEST_P(Invariance, LinearOfATokenAloneEqualsLinearOfItInAnyBatch) {
                                 linear(*backend, *weight, x.rows(token, token + 1), bias)));
         }
         for (int64_t count = 2; count <= 40; ++count) {
-          EXPECT_TRUE(same_bits(all.rows(0, count), linear(*backend, *weight, x.rows(0, count), bias))) << count;
+          EXPECT_TRUE(same_bits(all.rows(0, count), linear(*backend, *weight, x.rows(0, count), bias)))
+              << count;
         }
       }
     }

@@ -16,6 +16,7 @@ struct ProgramRun {
   int signal = 0;
   std::string out;
   std::string err;
+  std::size_t peak_resident_bytes = 0;  // mapped files included
 };
 
 using Arguments = std::vector<std::string>;

@@ -4,14 +4,20 @@
 constexpr KernelTable base_kernels(const char* level) {
   KernelTable table;
   table.level = level;
-  constexpr LinearKernel kF32[kNumFormats] = {
-      linear_f32<F32Panels>,                 linear_f32<Bf16Panels>,
-      linear_f32<F16Panels>,                 linear_f32<CodePanels<Mxfp4Values>>,
-      linear_f32<CodePanels<Int8Values<true>>>, linear_f32<CodePanels<Int8Values<false>>>,
-      linear_f32<CodePanels<Int4Values>>};
-  constexpr LinearKernel kInteger[kNumFormats] = {
-      nullptr, nullptr, nullptr, linear_integer<Mxfp4Codes>, linear_integer<Int8Codes<true>>,
-      linear_integer<Int8Codes<false>>, linear_integer<Int4Codes>};
+  constexpr LinearKernel kF32[kNumFormats] = {linear_f32<F32Panels>,
+                                              linear_f32<Bf16Panels>,
+                                              linear_f32<F16Panels>,
+                                              linear_f32<CodePanels<Mxfp4Values>>,
+                                              linear_f32<CodePanels<Int8Values<true>>>,
+                                              linear_f32<CodePanels<Int8Values<false>>>,
+                                              linear_f32<CodePanels<Int4Values>>};
+  constexpr LinearKernel kInteger[kNumFormats] = {nullptr,
+                                                  nullptr,
+                                                  nullptr,
+                                                  linear_integer<Mxfp4Codes>,
+                                                  linear_integer<Int8Codes<true>>,
+                                                  linear_integer<Int8Codes<false>>,
+                                                  linear_integer<Int4Codes>};
   constexpr int32_t kOffsets[kNumFormats] = {
       0, 0, 0, Mxfp4Codes::kOffset, Int8Codes<true>::kOffset, Int8Codes<false>::kOffset, Int4Codes::kOffset};
   for (int format = 0; format < kNumFormats; ++format) {

@@ -64,8 +64,8 @@ class CpuBackend final : public Backend {
     int64_t stride = 0;  // in numbers
     // Of integers.
     int64_t groups = 0;
-    const float* scales = nullptr;   // [rows, groups]
-    const int32_t* sums = nullptr;   // [rows, groups]
+    const float* scales = nullptr;  // [rows, groups]
+    const int32_t* sums = nullptr;  // [rows, groups]
   };
   // cos and sin of the step's positions for one Rope; models have one, so that layers share it.
   struct RopeTable {
@@ -104,9 +104,10 @@ class CpuBackend final : public Backend {
   LinearInput arrange(const ConstTensor& x, const PackedWeight& weight, Arrangement arrangement,
                       SegmentOf segment_of);
   LinearInput quantize(const ConstTensor& x, bool to_int8, int32_t offset);
-  // What depends on neither bias nor output nor the task's panels, for rows [first_row, first_row + num_rows).
-  LinearArgs linear_args(const LinearInput& input, const PackedWeight& weight, int64_t expert, int64_t first_row,
-                         int64_t num_rows, int thread) const;
+  // What depends on neither bias nor output nor the task's panels, for rows [first_row, first_row +
+  // num_rows).
+  LinearArgs linear_args(const LinearInput& input, const PackedWeight& weight, int64_t expert,
+                         int64_t first_row, int64_t num_rows, int thread) const;
   // Panels per task so that threads finish together.
   int64_t panels_per_task(int64_t num_panels) const;
 

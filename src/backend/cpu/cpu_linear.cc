@@ -72,15 +72,16 @@ CpuBackend::LinearInput CpuBackend::quantize(const ConstTensor& x, bool to_int8,
 }
 
 template <typename SegmentOf>
-CpuBackend::LinearInput CpuBackend::arrange(const ConstTensor& x, const PackedWeight& weight, Arrangement arrangement,
-                                            SegmentOf segment_of) {
+CpuBackend::LinearInput CpuBackend::arrange(const ConstTensor& x, const PackedWeight& weight,
+                                            Arrangement arrangement, SegmentOf segment_of) {
   const int64_t rows = x.shape()[0];
   const int64_t cols = x.shape()[1];
   const LinearInput as_is{
       .x = x.bytes(), .row_bytes = cols * static_cast<int64_t>(dtype_size(x.dtype())), .stride = cols};
   if (arrangement == Arrangement::kAsIs) return as_is;
   if (arrangement == Arrangement::kInt8 || arrangement == Arrangement::kInt16) {
-    return quantize(x, arrangement == Arrangement::kInt8, kernels_.offsets[static_cast<int>(weight.format())]);
+    return quantize(x, arrangement == Arrangement::kInt8,
+                    kernels_.offsets[static_cast<int>(weight.format())]);
   }
   if (arrangement == Arrangement::kTiles && rows == 1) return as_is;  // already one tile
   GOSSAMER_CHECK_LE(static_cast<std::size_t>(rows * cols) * sizeof(float), layout_.arranged.size);
@@ -148,7 +149,8 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
   pool_.parallel_for(row_tasks * token_tasks, [&](int64_t task, int thread) {
     const int64_t first_token = task / row_tasks * tokens;
     const int64_t first_panel = task % row_tasks * panels;
-    LinearArgs args = linear_args(input, packed, 0, first_token, std::min(tokens, num_tokens - first_token), thread);
+    LinearArgs args =
+        linear_args(input, packed, 0, first_token, std::min(tokens, num_tokens - first_token), thread);
     args.bias = floats_or_null(bias);
     args.out = out.as<float>() + first_token * packed.rows();
     args.out_stride = packed.rows();

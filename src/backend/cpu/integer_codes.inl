@@ -1,14 +1,18 @@
 // The packed formats whose codes are integers, as linear_integer.inl takes them.
 // Included inside an anonymous namespace, after the vocabulary.
 //
-// A run of 8 columns of one row is two words of four bytes: columns 0, 4, 1, 5 and columns 2, 6, 3, 7. Eight-bit
-// formats store both; four-bit formats store one, whose low nibbles are the first and whose high ones the second.
-//   load_word  one of the two words of a vector of rows, as signed bytes or, where idot wants them unsigned, with
+// A run of 8 columns of one row is two words of four bytes: columns 0, 4, 1, 5 and columns 2, 6, 3, 7.
+// Eight-bit formats store both; four-bit formats store one, whose low nibbles are the first and whose high
+// ones the second.
+//   load_word  one of the two words of a vector of rows, as signed bytes or, where idot wants them unsigned,
+//   with
 //              kOffset added
 //   scale      a vector of rows' scales of a group
 
 template <bool kSignedWords>
-constexpr int offset_of(int offset) { return kSignedWords ? 0 : offset; }
+constexpr int offset_of(int offset) {
+  return kSignedWords ? 0 : offset;
+}
 
 struct Mxfp4Codes {  // doubled: 0, 1, 2, 3, 4, 6, 8, 12 and their negatives
   static constexpr bool kRowScale = false;

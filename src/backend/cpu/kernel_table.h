@@ -9,8 +9,8 @@
 
 namespace gossamer::cpu {
 
-// Packed weights (packed_weight.h): panels of kPanelRows output rows; formats with scales keep their groups of
-// kGroupCols inner columns, and a last group that is not full is padded with zeros.
+// Packed weights (packed_weight.h): panels of kPanelRows output rows; formats with scales keep their groups
+// of kGroupCols inner columns, and a last group that is not full is padded with zeros.
 constexpr int kPanelRows = 32;
 constexpr int kGroupCols = 32;
 static constexpr int64_t groups_of(int64_t cols) { return (cols + kGroupCols - 1) / kGroupCols; }
@@ -37,8 +37,8 @@ constexpr int kSegmentKeys = 32;
 // Tokens whose activations the tile kernels keep together.
 constexpr int kActivationTile = 16;
 constexpr int kNumFormats = 7;  // f32, bf16, f16, mxfp4, int8, int8g32, int4: indices as enum Format
-// Products of many tokens decode a panel this many columns at a time, into memory that stays in the first-level
-// cache.
+// Products of many tokens decode a panel this many columns at a time, into memory that stays in the
+// first-level cache.
 constexpr int64_t kSlabCols = 512;
 constexpr int64_t kSlabBytes = kSlabCols * kPanelRows * 2;
 
@@ -46,8 +46,8 @@ constexpr int64_t kSlabBytes = kSlabCols * kPanelRows * 2;
 // [panel_begin, panel_end). Each sum runs over columns in an order that `cols` alone decides.
 struct LinearArgs {
   // f32 or bf16 [num_tokens, cols], rows x_stride numbers apart. For the tile kernels: bf16 in tiles of
-  // kActivationTile tokens one after the other, each of its r tokens as [cols / kGroupCols][r][kGroupCols]. For
-  // the integer kernels: what KernelTable::quantize wrote.
+  // kActivationTile tokens one after the other, each of its r tokens as [cols / kGroupCols][r][kGroupCols].
+  // For the integer kernels: what KernelTable::quantize wrote.
   const void* x = nullptr;
   int64_t x_stride = 0;             // in numbers
   const uint8_t* weight = nullptr;  // packed panels of one expert
@@ -62,15 +62,15 @@ struct LinearArgs {
   int64_t panel_end = 0;
   bool add = false;
   // Of the integer kernels.
-  const float* x_scales = nullptr;   // [num_tokens, groups]
-  const int32_t* x_sums = nullptr;   // [num_tokens, groups]
+  const float* x_scales = nullptr;  // [num_tokens, groups]
+  const int32_t* x_sums = nullptr;  // [num_tokens, groups]
   // Of this thread, both 64-byte aligned.
   void* scratch = nullptr;  // f32 [num_tokens rounded up to 32, kPanelRows]
   void* slab = nullptr;     // kSlabBytes
 };
 
-// One token's activations for the integer kernels. Codes are int8, or int16 where KernelTable::int16_codes, in
-// the order of the columns as the packed codes have it, padded with zeros to whole groups.
+// One token's activations for the integer kernels. Codes are int8, or int16 where KernelTable::int16_codes,
+// in the order of the columns as the packed codes have it, padded with zeros to whole groups.
 //   to_int8: codes = round(x * 127 / max |x|) over the whole token, every group's scale is max |x| / 127
 //   else (int16_codes only): each group under the power of two that brings its largest near 2^15, so that the
 //   bf16 numbers within a factor of 2^7 of it stay exact
@@ -79,10 +79,10 @@ struct QuantizeArgs {
   bool x_bf16 = false;      // else f32
   bool to_int8 = false;
   int64_t cols = 0;
-  int32_t offset = 0;        // what the weights' codes are shifted by to become unsigned (offset_of)
-  void* codes = nullptr;     // [groups * kGroupCols]
-  float* scales = nullptr;   // [groups]
-  int32_t* sums = nullptr;   // [groups]: -offset * the sum of the group's codes
+  int32_t offset = 0;       // what the weights' codes are shifted by to become unsigned (offset_of)
+  void* codes = nullptr;    // [groups * kGroupCols]
+  float* scales = nullptr;  // [groups]
+  int32_t* sums = nullptr;  // [groups]: -offset * the sum of the group's codes
 };
 
 // One tile of queries that share a kv head: `num_tokens` consecutive tokens of one sequence times the
@@ -152,8 +152,8 @@ struct KernelTable {
   // bf16 activations on tiles, for weights that the tiles can take exactly (PackedWeight::tiles).
   LinearKernel linear_bf16_tiles[kNumFormats] = {};
   const char* linear_bf16_tiles_name = nullptr;
-  // Activations as integers (QuantizeArgs), for the formats whose codes are integers. With int16_codes they take
-  // bf16 activations too, where linear_bf16 has nothing.
+  // Activations as integers (QuantizeArgs), for the formats whose codes are integers. With int16_codes they
+  // take bf16 activations too, where linear_bf16 has nothing.
   LinearKernel linear_integer[kNumFormats] = {};
   const char* linear_integer_name = nullptr;
   bool int16_codes = false;

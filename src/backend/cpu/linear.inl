@@ -151,7 +151,8 @@ struct CodePanels {
   }
 
   template <int T, int NV>
-  static void add_group(const uint8_t* codes, int first_row, const float* x, int64_t x_stride, V (&part)[T][NV]) {
+  static void add_group(const uint8_t* codes, int first_row, const float* x, int64_t x_stride,
+                        V (&part)[T][NV]) {
     for (int run = 0; run < kGroupCols / 8; ++run) {
       add_code_column<0>(codes, run, first_row, x, x_stride, part);
       add_code_column<1>(codes, run, first_row, x, x_stride, part);
@@ -237,8 +238,8 @@ inline void for_each_token_tile(int64_t num_tokens, int64_t max_tile, Tile tile)
   }
 }
 
-// Calls body(args of those tokens) over all tokens in pieces whose activations stay in the second-level cache while
-// all panels of the task pass by. `token_bytes`: of one token's activations.
+// Calls body(args of those tokens) over all tokens in pieces whose activations stay in the second-level cache
+// while all panels of the task pass by. `token_bytes`: of one token's activations.
 constexpr int64_t kActivationBytesAtOnce = 512 << 10;  // Zen 5, 2026-11
 template <typename Body>
 inline void for_each_token_piece(const LinearArgs& args, int64_t token_bytes, Body body) {

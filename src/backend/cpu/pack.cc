@@ -111,9 +111,9 @@ void read_rows(const PanelSource& from, float* rows) {
 
 // What one thread needs while it converts.
 struct Conversion {
-  std::vector<float> rows;     // [kPanelRows, cols]
-  std::vector<int8_t> codes;   // [cols rounded up to whole groups]
-  std::vector<float> scales;   // of one row
+  std::vector<float> rows;    // [kPanelRows, cols]
+  std::vector<int8_t> codes;  // [cols rounded up to whole groups]
+  std::vector<float> scales;  // of one row
 
   explicit Conversion(int64_t cols)
       : rows(static_cast<std::size_t>(kPanelRows * cols)),

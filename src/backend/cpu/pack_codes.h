@@ -18,8 +18,8 @@ struct PanelSource {
 // MXFP4 as it is stored. Returns whether every number is a normal bf16 once its scale is applied.
 bool pack_mxfp4(const PanelSource& from, uint8_t* panel);
 
-// Row `row` of an integer panel from its codes [cols rounded up to whole groups; zeros at the end] and its scales
-// [format_scales_per_row].
+// Row `row` of an integer panel from its codes [cols rounded up to whole groups; zeros at the end] and its
+// scales [format_scales_per_row].
 void pack_integer_row(Format format, int64_t cols, const int8_t* codes, const float* scales, int64_t row,
                       uint8_t* panel);
 

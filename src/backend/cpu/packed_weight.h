@@ -7,12 +7,15 @@
 //          an odd last group has an empty partner. Within a word, codes 0, 2, 4, 6 of the run in the low half
 //          and 1, 3, 5, 7 in the high: a shift by 4j brings columns 2j and 2j + 1 of the run to the bottom of
 //          the two halves.
-//   int8    scales f32 [32 rows], then of every group [4 runs of 8 columns][2][32 rows] words of four codes: columns
+//   int8    scales f32 [32 rows], then of every group [4 runs of 8 columns][2][32 rows] words of four codes:
+//   columns
 //           0, 4, 1, 5 of the run, then 2, 6, 3, 7
 //   int8g32 of every group: scales bf16 [32 rows], then codes as int8
-//   int4    of every group: scales bf16 [32 rows], then [4 runs of 8 columns][32 rows] words of eight codes plus 8:
+//   int4    of every group: scales bf16 [32 rows], then [4 runs of 8 columns][32 rows] words of eight codes
+//   plus 8:
 //           in the low nibbles columns 0, 4, 1, 5, in the high ones 2, 6, 3, 7 (as in a word of mxfp4)
-// The last group of the integer formats may be partial and is padded with zeros. Rows beyond the last are zero. Every kernel of every instruction set reads this one layout.
+// The last group of the integer formats may be partial and is padded with zeros. Rows beyond the last are
+// zero. Every kernel of every instruction set reads this one layout.
 #pragma once
 
 #include <cstddef>
@@ -64,8 +67,8 @@ class PackedWeight final : public Weight {
   bool int8_activations_ = false;
 };
 
-// Reads the source once and releases it as it goes. int8_activations is for formats with integer codes; others
-// ignore it.
+// Reads the source once and releases it as it goes. int8_activations is for formats with integer codes;
+// others ignore it.
 std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format format, bool int8_activations,
                                           ThreadPool& pool);
 

@@ -76,7 +76,8 @@ inline V mxfp4_scale(const uint8_t* p) {
   return _mm256_blendv_ps(bits, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), nan);
 }
 
-// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are
+// activations.
 constexpr bool kInt16Codes = true;
 constexpr const char* kIntegerName = "vpmaddwd";
 constexpr int kRunSteps = 4;

@@ -81,8 +81,8 @@ inline V mxfp4_scale(const uint8_t* p) {
   return _mm512_castsi512_ps(bits);
 }
 
-// Integer codes (integer_codes.inl, linear_integer.inl): operands are four unsigned bytes of a row, activations
-// four signed ones.
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are four unsigned bytes of a row,
+// activations four signed ones.
 constexpr bool kInt16Codes = false;
 constexpr const char* kIntegerName = "vpdpbusd";
 constexpr int kRunSteps = 2;

@@ -22,8 +22,8 @@
 #define GOSSAMER_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-// Makes the compiler forget that several sums start as the same register: g++ 12 otherwise keeps copies of them
-// through the loop and spills (int8 products of 12 tokens ran at half speed).
+// Makes the compiler forget that several sums start as the same register: g++ 12 otherwise keeps copies of
+// them through the loop and spills (int8 products of 12 tokens ran at half speed).
 #if defined(__AVX512F__)
 #define GOSSAMER_OPAQUE(a) __asm__("" : "+v"(a))
 #elif defined(__x86_64__)

@@ -77,7 +77,8 @@ inline V mxfp4_scale(const uint8_t* p) {
   return vreinterpretq_f32_u32(bits);
 }
 
-// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are
+// activations.
 constexpr bool kInt16Codes = true;
 constexpr const char* kIntegerName = "smull";
 constexpr int kRunSteps = 4;

@@ -86,7 +86,8 @@ inline V mxfp4_scale(const uint8_t* p) {
   return vchoose((exponents == 0U) | (exponents == 255U), special, normal);
 }
 
-// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are activations.
+// Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are
+// activations.
 constexpr bool kInt16Codes = true;
 constexpr const char* kIntegerName = "int16 products";
 constexpr int kRunSteps = 4;

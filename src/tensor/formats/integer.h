@@ -2,8 +2,8 @@
 //   int8     codes -127..127, one f32 scale for a row (an output channel)
 //   int8g32  codes -127..127, a bf16 scale for every 32 columns
 //   int4     codes -8..7, a bf16 scale for every 32 columns
-// Scales are bf16 rather than f16 because f16 has no numbers small enough for the weights of some layers; codes
-// are chosen for the rounded scale, so its eight bits cost nothing.
+// Scales are bf16 rather than f16 because f16 has no numbers small enough for the weights of some layers;
+// codes are chosen for the rounded scale, so its eight bits cost nothing.
 #pragma once
 
 #include <cstdint>
