@@ -205,6 +205,19 @@ TEST(Demo, KnowsTheCapitalOfFrance) {
   EXPECT_EQ(result["finish_reason"].as_string(), "stop");
 }
 
+TEST(Demo, AnswersTheSameWithInt8WeightsAndActivations) {
+  for (const std::string question :
+       {"What is the capital of France?", "Which city is the capital of Japan?", "Hello!", "Capital of Peru?",
+        "Name the capital of Kenya.", "What is the capital city of Norway?"}) {
+    const auto answer = [&](const std::string& weights) {
+      return run_json({"generate", "demo", "--prompt", question, "--json", "--weights", weights}).at("text");
+    };
+    const json::value expected = answer("auto");
+    EXPECT_FALSE(expected.as_string().empty());
+    EXPECT_EQ(answer("w8a8"), expected) << question;
+  }
+}
+
 TEST(Demo, StreamsOnlyTheAnswerIntoAPipe) {
   const std::string text(demo({}).at("text").as_string());
   const std::string reasoning(demo({}).at("reasoning").as_string());

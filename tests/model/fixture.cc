@@ -54,9 +54,9 @@ Fixture load_fixture(const std::string& name) {
 }
 
 FixtureEngine make_engine(const fs::path& folder, const BackendOptions& backend_options,
-                          const std::string& dtype, EngineLimits limits, int64_t chunk_tokens) {
+                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens) {
   FixtureEngine made;
-  ModelFolder opened = ModelFolder::open(folder, {.dtype = dtype});
+  ModelFolder opened = ModelFolder::open(folder, precision);
   made.backend = create_backend(backend_options);
   if (limits.max_model_len == 0) limits.max_model_len = opened.model->info().max_positions;
   LoadedModel loaded = load_model(std::move(opened), *made.backend);

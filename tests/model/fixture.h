@@ -35,7 +35,7 @@ struct FixtureEngine {
   std::unique_ptr<Engine> engine;
 };
 FixtureEngine make_engine(const std::filesystem::path& folder, const BackendOptions& backend,
-                          const std::string& dtype, EngineLimits limits, int64_t chunk_tokens = 0);
+                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens = 0);
 
 // Logits and hidden states of every position of a prompt, alone in the engine.
 struct Scores {

@@ -101,7 +101,7 @@ TEST_P(Golden, LogitsAndHiddenStatesAreTheReferences) {
   const EngineLimits limits{
       .max_model_len = 0, .max_num_seqs = 1, .max_batched_tokens = 256, .max_logit_rows = 256};
   // f32 computes with the weights as stored: choose_precision's "f32" only widens them, which is exact.
-  auto made = make_engine(fixture.folder, param.backend, param.f32 ? "f32" : "bf16", limits);
+  auto made = make_engine(fixture.folder, param.backend, {.dtype = param.f32 ? "f32" : "bf16"}, limits);
   for (const ExpectedPrompt& expected : fixture.prompts) {
     if (expected.ids.size() > longest_prompt(param.backend)) continue;
     SCOPED_TRACE("prompt of " + std::to_string(expected.ids.size()) + " tokens");

@@ -14,9 +14,10 @@ namespace {
 struct Case {
   std::string fixture;
   std::string level;
-  std::string dtype;
+  std::string label;
+  PrecisionOptions precision;
 
-  std::string name() const { return fixture + "_" + level + "_" + dtype; }
+  std::string name() const { return fixture + "_" + level + "_" + label; }
 };
 
 std::ostream& operator<<(std::ostream& stream, const Case& value) { return stream << value.name(); }
@@ -26,7 +27,14 @@ std::vector<Case> all_cases() {
   for (const std::string& level : available_instruction_sets()) {
     for (const std::string& fixture : fixture_names()) {
       for (const char* dtype : {"auto", "bf16", "f32"}) {
-        cases.push_back({.fixture = fixture, .level = level, .dtype = dtype});
+        cases.push_back({.fixture = fixture, .level = level, .label = dtype, .precision = {.dtype = dtype}});
+      }
+    }
+    // One of each architecture; tests/backend crosses all formats with all activations.
+    for (const char* fixture : {"gpt2_f32", "gpt_neox_pythia_bf16", "gpt_oss_mxfp4"}) {
+      for (const char* weights : {"w8", "w4", "w8a8"}) {
+        cases.push_back(
+            {.fixture = fixture, .level = level, .label = weights, .precision = {.weights = weights}});
       }
     }
   }
@@ -44,7 +52,7 @@ class Invariance : public testing::TestWithParam<Case> {
         .name = "cpu", .num_threads = num_threads, .instruction_set = GetParam().level};
     const EngineLimits limits{
         .max_model_len = 300, .max_num_seqs = num_seqs, .max_batched_tokens = 512, .max_logit_rows = 512};
-    return make_engine(fixture_.folder, backend, GetParam().dtype, limits, chunk_tokens);
+    return make_engine(fixture_.folder, backend, GetParam().precision, limits, chunk_tokens);
   }
 
   std::vector<int32_t> random_ids(std::size_t size, uint32_t seed) const {
