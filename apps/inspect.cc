@@ -192,7 +192,7 @@ void print_text(const Session& session, const Report& report) {
                                                      session.has_chat_form() ? ", with Harmony's" : ""));
   fmt::print("activations   {}{}, KV cache {}\n", dtype_name(precision.activation),
              precision.weights.int8_activations ? ", as int8 in products with integer codes" : "",
-             dtype_name(precision.activation));
+             dtype_name(precision.kv_cache));
   print_tallies("by kind", report.by_kind, report.all);
   print_tallies("by format", report.by_format, report.all);
 

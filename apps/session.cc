@@ -47,6 +47,13 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
       ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   command
+      .add_option("--kv-cache-dtype", options.precision.kv_cache_dtype,
+                  "What keys and values are kept as: auto (as the activations), bf16, f16, f32, int8 (a "
+                  "scale for each "
+                  "head and token)")
+      ->check(CLI::IsMember({"auto", "bf16", "f16", "f32", "int8"}))
+      ->capture_default_str();
+  command
       .add_option("--max-model-len", options.max_model_len,
                   "Tokens of one sequence, prompt and answer; " + len_help)
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));

@@ -1,5 +1,7 @@
 #include "backend/backend.h"
 
+#include "base/error.h"
+
 namespace gossamer {
 namespace {
 
@@ -39,7 +41,12 @@ void check_attention(const ForwardBatch& batch, const Tensor& qkv, const Attenti
 }  // namespace
 
 std::unique_ptr<KvPool> Backend::create_kv_pool(const KvPoolConfig& config) const {
-  GOSSAMER_CHECK(config.dtype == DType::kBf16 || config.dtype == DType::kF32);
+  GOSSAMER_CHECK(config.dtype == DType::kBf16 || config.dtype == DType::kF16 || config.dtype == DType::kF32 ||
+                 config.dtype == DType::kI8);
+  if (config.dtype == DType::kI8 && config.head_dim > kMaxInt8HeadDim) {
+    throw Error("an int8 KV cache takes heads of at most {} dimensions, found {}; use bf16", kMaxInt8HeadDim,
+                config.head_dim);
+  }
   std::vector<std::vector<Buffer>> layers;
   for (const KvKind& kind : config.kinds) {
     auto& of_kind = layers.emplace_back();

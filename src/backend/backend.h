@@ -86,6 +86,7 @@ class Backend {
   // -------------------------------------------------------------------------------------------------------
   // Zeroed device memory. Throws Error with the size when there is not enough.
   virtual Buffer allocate(std::size_t size) const = 0;
+  // Throws Error when an int8 cache is asked for wider heads than it takes.
   std::unique_ptr<KvPool> create_kv_pool(const KvPoolConfig& config) const;
 
   // Host bytes to device and back; sizes must match. download() waits for what is enqueued.

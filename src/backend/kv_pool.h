@@ -22,8 +22,13 @@ struct KvPoolConfig {
   std::vector<KvKind> kinds;
   int num_kv_heads = 0;
   int head_dim = 0;
-  DType dtype = DType::kBf16;  // kBf16 or kF32
+  // kBf16, kF16, kF32; or kI8: codes with a bf16 scale for each head and token (tensor/quantize.h,
+  // quantize_kv).
+  DType dtype = DType::kBf16;
 };
+
+// The widest head that an int8 cache takes.
+inline constexpr int kMaxInt8HeadDim = 512;
 
 // One layer's place in the pool.
 struct KvLayer {
@@ -39,7 +44,8 @@ class KvPool {
 
   const KvPoolConfig& config() const { return config_; }
 
-  // Keys and values of one layer and page: [2 (key, value), num_kv_heads, kPageTokens * head_dim].
+  // Keys and values of one layer and page: [2 (key, value), num_kv_heads, kPageTokens * head_dim], then for
+  // kI8 their scales [2, num_kv_heads, kPageTokens].
   std::byte* page(KvLayer layer, int32_t page) const {
     const KvKind& kind = config_.kinds[static_cast<std::size_t>(layer.kind)];
     GOSSAMER_CHECK(page >= 0 && page < kind.num_pages);
@@ -48,10 +54,15 @@ class KvPool {
     return static_cast<std::byte*>(buffer.data()) + static_cast<std::size_t>(page) * page_bytes(config_);
   }
 
+  // Bytes of one token's key or value of one head, its scale included.
+  static std::size_t vector_bytes(const KvPoolConfig& config) {
+    return static_cast<std::size_t>(config.head_dim) * dtype_size(config.dtype) +
+           (config.dtype == DType::kI8 ? dtype_size(DType::kBf16) : 0);
+  }
   // Bytes of one page of one layer, keys and values.
   static std::size_t page_bytes(const KvPoolConfig& config) {
     return std::size_t{2} * kPageTokens * static_cast<std::size_t>(config.num_kv_heads) *
-           static_cast<std::size_t>(config.head_dim) * dtype_size(config.dtype);
+           vector_bytes(config);
   }
 
  private:

@@ -23,11 +23,11 @@ int64_t largest_model_len(const ModelFolder& folder, const Backend& backend, Eng
 
 }  // namespace
 
-KvPoolConfig kv_pool_config(const ModelInfo& info, DType activation, const EngineLimits& limits) {
+KvPoolConfig kv_pool_config(const ModelInfo& info, DType kv_cache, const EngineLimits& limits) {
   KvPoolConfig config{.kinds = {},
                       .num_kv_heads = info.attention.num_kv_heads,
                       .head_dim = info.attention.head_dim,
-                      .dtype = activation};
+                      .dtype = kv_cache};
   for (std::size_t kind = 0; kind < info.windows.size(); ++kind) {
     const auto num_layers = std::count_if(info.layers.begin(), info.layers.end(), [&](const KvLayer& layer) {
       return layer.kind == static_cast<int>(kind);
@@ -67,7 +67,7 @@ MemoryPlan compute_plan(const ModelFolder& folder, const Backend& backend, const
     plan.weights +=
         static_cast<std::size_t>(vector.rows() * std::max<int64_t>(vector.num_experts, 1)) * sizeof(float);
   }
-  const KvPoolConfig pool = kv_pool_config(info, activation, limits);
+  const KvPoolConfig pool = kv_pool_config(info, folder.precision.kv_cache, limits);
   for (const KvKind& kind : pool.kinds) {
     const std::size_t page = KvPool::page_bytes(pool) * static_cast<std::size_t>(kind.num_layers);
     const std::size_t of_kind = page * static_cast<std::size_t>(kind.num_pages);

@@ -33,7 +33,7 @@ struct MemoryPlan {
 inline constexpr std::size_t kMemoryReserve = std::size_t{300} << 20;
 
 // The pool's shape for these limits.
-KvPoolConfig kv_pool_config(const ModelInfo& info, DType activation, const EngineLimits& limits);
+KvPoolConfig kv_pool_config(const ModelInfo& info, DType kv_cache, const EngineLimits& limits);
 StepLimits step_limits(const ModelInfo& info, const EngineLimits& limits);
 
 // `available` bytes decide max_model_len when it is 0. Throws Error, with the numbers and the nearest setting

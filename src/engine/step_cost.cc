@@ -49,8 +49,11 @@ CostModel::CostModel(const ModelFolder& folder, const Backend& backend) : info_(
       body_bytes_ += bytes;
     }
   }
-  kv_position_bytes_ = 2.0 * info_.attention.num_kv_heads * info_.attention.head_dim *
-                       static_cast<double>(dtype_size(folder.precision.activation));
+  const KvPoolConfig pool{.kinds = {},
+                          .num_kv_heads = info_.attention.num_kv_heads,
+                          .head_dim = info_.attention.head_dim,
+                          .dtype = folder.precision.kv_cache};
+  kv_position_bytes_ = static_cast<double>(KvPool::page_bytes(pool)) / kPageTokens;
 }
 
 double CostModel::weight_bytes() const {

@@ -99,6 +99,30 @@ DType Precision::activation_of(const ResolvedMatrix& matrix) const {
   return weights.int8_activations && !is_dense(format_of(matrix)) ? DType::kI8 : activation;
 }
 
+namespace {
+
+DType parse_kv_cache(const std::string& name, DType activation) {
+  if (name == "auto") return activation;
+  if (name == "bf16") return DType::kBf16;
+  if (name == "f16") return DType::kF16;
+  if (name == "f32") return DType::kF32;
+  if (name == "int8") return DType::kI8;
+  throw Error("--kv-cache-dtype: expected auto, bf16, f16, f32 or int8, found \"{}\"", name);
+}
+
+// The activations' type.
+DType choose_activation(const std::vector<ResolvedMatrix>& matrices, const Precision& precision,
+                        const std::string& dtype) {
+  if (dtype != "auto") return dtype == "bf16" ? DType::kBf16 : DType::kF32;
+  const bool beyond_bf16 = std::any_of(matrices.begin(), matrices.end(), [&](const ResolvedMatrix& matrix) {
+    const Format format = precision.format_of(matrix);
+    return matrix.param->role != WeightRole::kEmbedding && (format == Format::kF32 || format == Format::kF16);
+  });
+  return beyond_bf16 ? DType::kF32 : DType::kBf16;
+}
+
+}  // namespace
+
 Precision choose_precision(const std::vector<ResolvedMatrix>& matrices, const PrecisionOptions& options) {
   Precision precision{.weights = parse_weights(options.weights, matrices)};
   if (options.activations == "int8") {
@@ -116,14 +140,9 @@ Precision choose_precision(const std::vector<ResolvedMatrix>& matrices, const Pr
       auto& chosen = precision.weights.*part_of(*matrix.param);
       if (!chosen && is_dense(matrix.source.format)) chosen = *format;
     }
-    precision.activation = *format == Format::kBf16 ? DType::kBf16 : DType::kF32;
-    return precision;
   }
-  const bool beyond_bf16 = std::any_of(matrices.begin(), matrices.end(), [&](const ResolvedMatrix& matrix) {
-    const Format format = precision.format_of(matrix);
-    return matrix.param->role != WeightRole::kEmbedding && (format == Format::kF32 || format == Format::kF16);
-  });
-  precision.activation = beyond_bf16 ? DType::kF32 : DType::kBf16;
+  precision.activation = choose_activation(matrices, precision, options.dtype);
+  precision.kv_cache = parse_kv_cache(options.kv_cache_dtype, precision.activation);
   return precision;
 }
 

@@ -19,6 +19,8 @@ struct PrecisionOptions {
   std::string weights = "auto";
   // auto (as dtype says) or int8: what enters products with weights whose codes are integers.
   std::string activations = "auto";
+  // auto (the activations' type), bf16, f16, f32, int8: what keys and values are kept as.
+  std::string kv_cache_dtype = "auto";
 };
 
 // The format of each part of a model; nothing: as stored.
@@ -43,7 +45,8 @@ WeightFormats parse_weights(const std::string& text, const std::vector<ResolvedM
 
 struct Precision {
   WeightFormats weights;
-  DType activation = DType::kBf16;  // what enters a product, and the KV cache: kBf16 or kF32
+  DType activation = DType::kBf16;  // what enters a product: kBf16 or kF32
+  DType kv_cache = DType::kBf16;    // KvPoolConfig::dtype
 
   Format format_of(const ResolvedMatrix& matrix) const;
   // What Backend::prepare is told: kI8 where products round their activations to int8.

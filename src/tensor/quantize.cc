@@ -112,18 +112,39 @@ void quantize_row(Format format, const float* row, int64_t cols, int8_t* codes, 
   }
 }
 
+namespace {
+
+constexpr auto kGreatest = static_cast<float>(integer::kMaxActivationCode);
+// Below this a number is taken for zero.
+constexpr float kSmallest = 0x1p-100F;
+
+void round_codes(const float* x, int64_t count, float inverse_scale, int8_t* codes) {
+  for (int64_t i = 0; i < count; ++i) {
+    codes[i] = static_cast<int8_t>(round_to_code(x[i] * inverse_scale, -kGreatest, kGreatest));
+  }
+}
+
+}  // namespace
+
 float quantize_activations(const float* x, int64_t cols, int8_t* codes) {
   const float largest = std::abs(extreme(x, cols));
-  if (!(largest >= 0x1p-100F)) {
+  if (!(largest >= kSmallest)) {
     std::fill(codes, codes + cols, int8_t{0});
     return std::isnan(largest) ? largest : 0.0F;
   }
-  constexpr auto kGreatest = static_cast<float>(integer::kMaxActivationCode);
-  const float inverse_scale = kGreatest / largest;
-  for (int64_t i = 0; i < cols; ++i) {
-    codes[i] = static_cast<int8_t>(round_to_code(x[i] * inverse_scale, -kGreatest, kGreatest));
-  }
+  round_codes(x, cols, kGreatest / largest, codes);
   return largest / kGreatest;
+}
+
+uint16_t quantize_kv(const float* x, int64_t count, int8_t* codes) {
+  const float largest = std::abs(extreme(x, count));
+  if (!(largest >= kSmallest)) {
+    std::fill(codes, codes + count, int8_t{0});
+    return float_to_bf16(std::isnan(largest) ? largest : 0.0F);
+  }
+  const uint16_t scale = float_to_bf16(largest / kGreatest);
+  round_codes(x, count, 1.0F / bf16_to_float(scale), codes);
+  return scale;
 }
 
 }  // namespace gossamer

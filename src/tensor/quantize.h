@@ -19,4 +19,8 @@ void quantize_row(Format format, const float* row, int64_t cols, int8_t* codes, 
 // is below 2^-100; the scale is NaN when a number is not finite. x [cols], codes [cols]; returns the scale.
 float quantize_activations(const float* x, int64_t cols, int8_t* codes);
 
+// One head's key or value of one token, for an int8 cache: the scale is max |x| / 127 rounded to bf16, codes
+// are to nearest for that scale. x [count], codes [count]; returns the scale's bf16 bits.
+uint16_t quantize_kv(const float* x, int64_t count, int8_t* codes);
+
 }  // namespace gossamer

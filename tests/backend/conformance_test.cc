@@ -399,7 +399,7 @@ TEST_P(Conformance, ExpertsMatch) {
 
 TEST_P(Conformance, AttentionMatches) {
   std::vector<AttentionCase> cases;
-  for (const DType kv : {DType::kBf16, DType::kF32}) {
+  for (const DType kv : {DType::kBf16, DType::kF32, DType::kF16, DType::kI8}) {
     for (const DType activation : {DType::kF32, DType::kBf16}) {
       cases.push_back({.kv_dtype = kv, .activation = activation, .lengths = {1}});
       cases.push_back({.num_heads = 3,
@@ -428,7 +428,10 @@ TEST_P(Conformance, AttentionMatches) {
     }
   }
   for (const int head_dim : {1, 7, 16, 24, 32, 33, 96, 128}) {
-    cases.push_back({.num_heads = 2, .num_kv_heads = 1, .head_dim = head_dim, .lengths = {45}});
+    for (const DType kv : {DType::kBf16, DType::kI8}) {
+      cases.push_back(
+          {.num_heads = 2, .num_kv_heads = 1, .head_dim = head_dim, .kv_dtype = kv, .lengths = {45}});
+    }
   }
   for (const int window : {1, 31, 32, 33, 64, 65}) {
     cases.push_back({.num_heads = 2,
@@ -446,7 +449,10 @@ TEST_P(Conformance, AttentionMatches) {
     // Probabilities carry the rounding of their exponents (scores of a few units) and average the values,
     // which are of size 1 to 4; keys and values are the same bf16 numbers on both sides, but for rotated keys
     // that round to a neighbour.
-    const double rotated = c.rope_half > 0 && c.kv_dtype == DType::kBf16 ? 2 * kHalfUlpBf16 : 0.0;
+    const double rotated = c.rope_half == 0            ? 0.0
+                           : c.kv_dtype == DType::kI8  ? 4.0 / 127
+                           : c.kv_dtype == DType::kF32 ? 0.0
+                                                       : 2 * kHalfUlpBf16;
     const auto tolerance = [&](std::size_t i) {
       return 3e-6 + rotated + rounding(c.activation, expected[i]);
     };

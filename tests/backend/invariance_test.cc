@@ -139,7 +139,7 @@ TEST_P(Invariance, RowWiseOperationsDoNotDependOnThreadsOrBatch) {
 }
 
 TEST_P(Invariance, AttentionDoesNotDependOnChunksPagesThreadsOrNeighbours) {
-  for (const DType kv : {DType::kBf16, DType::kF32}) {
+  for (const DType kv : {DType::kBf16, DType::kF32, DType::kF16, DType::kI8}) {
     for (const AttentionCase& base : std::vector<AttentionCase>{{.num_heads = 4,
                                      .num_kv_heads = 4,
                                      .head_dim = 24,

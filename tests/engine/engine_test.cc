@@ -330,7 +330,7 @@ TEST(MemoryPlan, IsWhatTheEngineAllocates) {
   const std::size_t window_pages = 5;  // 39 + 64 positions touch at most 5 pages of 32
   EXPECT_EQ(plan.kv_window, window_pages * kPageTokens * 2 * plan.kv_per_token);
   EXPECT_EQ(plan.kv, 3 * (256 * plan.kv_per_token + plan.kv_window));
-  const KvPoolConfig pool = kv_pool_config(opened.model->info(), opened.precision.activation, limits);
+  const KvPoolConfig pool = kv_pool_config(opened.model->info(), opened.precision.kv_cache, limits);
   const auto made = backend->create_kv_pool(pool);
   std::size_t pool_bytes = 0;
   for (const KvKind& kind : made->config().kinds)

@@ -26,26 +26,37 @@ inline const float* attention_query(const AttentionArgs& args, int row) {
   return args.q + token * args.q_stride + int64_t{row - token * args.group} * args.head_dim;
 }
 
-template <bool kBf16>
+// kLanes keys' or values' numbers, int8 without their scale.
+template <KvNumbers kNumbers>
 inline V vload_kv(const uint8_t* base, int64_t index) {
-  if constexpr (kBf16) {
+  if constexpr (kNumbers == KvNumbers::kBf16)
     return vload_bf16(reinterpret_cast<const uint16_t*>(base) + index);
-  } else {
-    return vload(reinterpret_cast<const float*>(base) + index);
-  }
+  if constexpr (kNumbers == KvNumbers::kF16)
+    return vload_f16(reinterpret_cast<const uint16_t*>(base) + index);
+  if constexpr (kNumbers == KvNumbers::kInt8)
+    return vload_int8(reinterpret_cast<const int8_t*>(base) + index);
+  if constexpr (kNumbers == KvNumbers::kF32) return vload(reinterpret_cast<const float*>(base) + index);
 }
-template <bool kBf16>
+// The first `count` lanes only: the neighbours may not be ours to read.
+template <KvNumbers kNumbers>
 inline V vload_kv_first(const uint8_t* base, int64_t index, int64_t count) {
-  if constexpr (kBf16) {
-    return vload_bf16_first(reinterpret_cast<const uint16_t*>(base) + index, count);
-  } else {
-    return vload_first(reinterpret_cast<const float*>(base) + index, count);
-  }
+  constexpr int64_t kBytes = kNumbers == KvNumbers::kF32 ? 4 : kNumbers == KvNumbers::kInt8 ? 1 : 2;
+  alignas(64) uint8_t lanes[kLanes * kBytes] = {};
+  for (int64_t i = 0; i < count * kBytes; ++i) lanes[i] = base[index * kBytes + i];
+  return vload_kv<kNumbers>(lanes, 0);
 }
 
+// One segment: where its keys and values lie, and for int8 their scales.
+struct Segment {
+  const uint8_t* keys;
+  const uint8_t* values;
+  const uint16_t* key_scales;
+  const uint16_t* value_scales;
+};
+
 // p[key] = q . k[key] for all keys of the segment, R queries at once; lanes are keys.
-template <bool kBf16, int R>
-inline void score_rows(const AttentionArgs& args, int first_row, const uint8_t* keys) {
+template <KvNumbers kNumbers, int R>
+inline void score_rows(const AttentionArgs& args, int first_row, const Segment& segment) {
   const float* q[R];
   V sums[R][kSegmentVecs];
   GOSSAMER_UNROLL
@@ -58,7 +69,7 @@ inline void score_rows(const AttentionArgs& args, int first_row, const uint8_t* 
     V k[kSegmentVecs];
     GOSSAMER_UNROLL
     for (int v = 0; v < kSegmentVecs; ++v) {
-      k[v] = vload_kv<kBf16>(keys, int64_t{dim} * kSegmentKeys + v * kLanes);
+      k[v] = vload_kv<kNumbers>(segment.keys, int64_t{dim} * kSegmentKeys + v * kLanes);
     }
     GOSSAMER_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -71,12 +82,19 @@ inline void score_rows(const AttentionArgs& args, int first_row, const uint8_t* 
   for (int r = 0; r < R; ++r) {
     float* p = attention_row(args, first_row + r).p;
     GOSSAMER_UNROLL
-    for (int v = 0; v < kSegmentVecs; ++v) vstore(p + v * kLanes, sums[r][v]);
+    for (int v = 0; v < kSegmentVecs; ++v) {
+      V score = sums[r][v];
+      if constexpr (kNumbers == KvNumbers::kInt8)
+        score = vmul(score, vload_bf16(segment.key_scales + v * kLanes));
+      vstore(p + v * kLanes, score);
+    }
   }
 }
 
-// Scores become probabilities under the new running maximum; keys outside [lo, hi) become exactly 0.
-inline void softmax_row(const AttentionArgs& args, int row, int lo, int hi) {
+// Scores become probabilities under the new running maximum; keys outside [lo, hi) become exactly 0. Those of
+// int8 values take the values' scales with them.
+template <KvNumbers kNumbers>
+inline void softmax_row(const AttentionArgs& args, const Segment& segment, int row, int lo, int hi) {
   const AttentionRow at = attention_row(args, row);
   const V nothing = vset(-__builtin_inff());
   const V first = vset(static_cast<float>(lo));
@@ -96,9 +114,10 @@ inline void softmax_row(const AttentionArgs& args, int row, int lo, int hi) {
   V sum = vset(0.0F);
   GOSSAMER_UNROLL
   for (int v = 0; v < kSegmentVecs; ++v) {
-    const V p = vexp(vsub(scores[v], vset(new_max)));
-    vstore(at.p + v * kLanes, p);
+    V p = vexp(vsub(scores[v], vset(new_max)));
     sum = vadd(sum, p);
+    if constexpr (kNumbers == KvNumbers::kInt8) p = vmul(p, vload_bf16(segment.value_scales + v * kLanes));
+    vstore(at.p + v * kLanes, p);
   }
   float rescale[kLanes];
   vstore(rescale, vexp(vset(old_max - new_max)));
@@ -109,7 +128,7 @@ inline void softmax_row(const AttentionArgs& args, int row, int lo, int hi) {
 
 // acc = acc * rescale + sum over keys of p[key] * v[key], R queries times NV vectors of dimensions at once.
 // `count` < kLanes only for the last vector of an uneven head_dim (NV = 1).
-template <bool kBf16, int R, int NV>
+template <KvNumbers kNumbers, int R, int NV>
 inline void value_tile(const AttentionArgs& args, int first_row, const uint8_t* values, int lo, int hi,
                        int dim, int64_t count) {
   AttentionRow rows[R];
@@ -126,8 +145,8 @@ inline void value_tile(const AttentionArgs& args, int first_row, const uint8_t* 
     GOSSAMER_UNROLL
     for (int v = 0; v < NV; ++v) {
       const int64_t index = int64_t{key} * args.head_dim + dim + v * kLanes;
-      numbers[v] = NV > 1 || count >= kLanes ? vload_kv<kBf16>(values, index)
-                                             : vload_kv_first<kBf16>(values, index, count);
+      numbers[v] = NV > 1 || count >= kLanes ? vload_kv<kNumbers>(values, index)
+                                             : vload_kv_first<kNumbers>(values, index, count);
     }
     GOSSAMER_UNROLL
     for (int r = 0; r < R; ++r) {
@@ -143,29 +162,29 @@ inline void value_tile(const AttentionArgs& args, int first_row, const uint8_t* 
   }
 }
 
-template <bool kBf16, int R>
+template <KvNumbers kNumbers, int R>
 inline void value_rows(const AttentionArgs& args, int first_row, const uint8_t* values, int lo, int hi) {
   int dim = 0;
   for (; dim + kValueVecs * kLanes <= args.head_dim; dim += kValueVecs * kLanes) {
-    value_tile<kBf16, R, kValueVecs>(args, first_row, values, lo, hi, dim, kLanes);
+    value_tile<kNumbers, R, kValueVecs>(args, first_row, values, lo, hi, dim, kLanes);
   }
   for (; dim < args.head_dim; dim += kLanes) {
-    value_tile<kBf16, R, 1>(args, first_row, values, lo, hi, dim, args.head_dim - dim);
+    value_tile<kNumbers, R, 1>(args, first_row, values, lo, hi, dim, args.head_dim - dim);
   }
 }
 
 // Rows [row, row + count) all see keys [lo, hi) of this segment.
-template <bool kBf16>
-inline void attend_rows(const AttentionArgs& args, const uint8_t* keys, const uint8_t* values, int row,
-                        int count, int lo, int hi) {
+template <KvNumbers kNumbers>
+inline void attend_rows(const AttentionArgs& args, const Segment& segment, int row, int count, int lo,
+                        int hi) {
   int r = row;
-  for (; r + kScoreRows <= row + count; r += kScoreRows) score_rows<kBf16, kScoreRows>(args, r, keys);
-  for (; r < row + count; ++r) score_rows<kBf16, 1>(args, r, keys);
-  for (r = row; r < row + count; ++r) softmax_row(args, r, lo, hi);
+  for (; r + kScoreRows <= row + count; r += kScoreRows) score_rows<kNumbers, kScoreRows>(args, r, segment);
+  for (; r < row + count; ++r) score_rows<kNumbers, 1>(args, r, segment);
+  for (r = row; r < row + count; ++r) softmax_row<kNumbers>(args, segment, r, lo, hi);
   r = row;
   for (; r + kValueRows <= row + count; r += kValueRows)
-    value_rows<kBf16, kValueRows>(args, r, values, lo, hi);
-  for (; r < row + count; ++r) value_rows<kBf16, 1>(args, r, values, lo, hi);
+    value_rows<kNumbers, kValueRows>(args, r, segment.values, lo, hi);
+  for (; r < row + count; ++r) value_rows<kNumbers, 1>(args, r, segment.values, lo, hi);
 }
 
 inline void begin_row(const AttentionArgs& args, int row) {
@@ -188,7 +207,7 @@ inline void end_row(const AttentionArgs& args, int row) {
   }
 }
 
-template <bool kBf16>
+template <KvNumbers kNumbers>
 inline void attend(const AttentionArgs& args) {
   const int num_rows = args.num_tokens * args.group;
   for (int row = 0; row < num_rows; ++row) begin_row(args, row);
@@ -203,27 +222,34 @@ inline void attend(const AttentionArgs& args) {
   const int64_t last_position = args.first_position + args.num_tokens - 1;
   for (int64_t segment = first_key(0) / kSegmentKeys; segment <= last_position / kSegmentKeys; ++segment) {
     const int64_t base = segment * kSegmentKeys;
-    const int64_t page = args.pages[segment];
-    const uint8_t* keys = args.keys + page * args.page_bytes;
-    const uint8_t* values = args.values + page * args.page_bytes;
+    const int64_t page_at = args.pages[segment] * args.page_bytes;
+    const Segment at{.keys = args.keys + page_at,
+                     .values = args.values + page_at,
+                     .key_scales = reinterpret_cast<const uint16_t*>(args.key_scales + page_at),
+                     .value_scales = reinterpret_cast<const uint16_t*>(args.value_scales + page_at)};
     // All tokens see the whole segment when the first one's past and the last one's window do.
     if (args.first_position >= base + kSegmentKeys - 1 && first_key(args.num_tokens - 1) <= base) {
-      attend_rows<kBf16>(args, keys, values, 0, num_rows, 0, kSegmentKeys);
+      attend_rows<kNumbers>(args, at, 0, num_rows, 0, kSegmentKeys);
       continue;
     }
     for (int token = 0; token < args.num_tokens; ++token) {
       const int lo = clip(first_key(token) - base);
       const int hi = clip(args.first_position + token + 1 - base);
-      if (lo < hi) attend_rows<kBf16>(args, keys, values, token * args.group, args.group, lo, hi);
+      if (lo < hi) attend_rows<kNumbers>(args, at, token * args.group, args.group, lo, hi);
     }
   }
   for (int row = 0; row < num_rows; ++row) end_row(args, row);
 }
 
 void attention(const AttentionArgs& args) {
-  if (args.kv_bf16) {
-    attend<true>(args);
-  } else {
-    attend<false>(args);
+  switch (args.kv_numbers) {
+    case KvNumbers::kF32:
+      return attend<KvNumbers::kF32>(args);
+    case KvNumbers::kBf16:
+      return attend<KvNumbers::kBf16>(args);
+    case KvNumbers::kF16:
+      return attend<KvNumbers::kF16>(args);
+    case KvNumbers::kInt8:
+      return attend<KvNumbers::kInt8>(args);
   }
 }

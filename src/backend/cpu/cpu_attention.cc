@@ -1,14 +1,16 @@
 // Rotary embedding, the key-value cache's layout on this backend, and attention's tasks.
 //
 // A page holds, per kv head, its keys transposed [head_dim, kPageTokens], so that a vector register holds one
-// dimension of several keys, and its values [kPageTokens, head_dim].
+// dimension of several keys, and its values [kPageTokens, head_dim]; an int8 page ends with their scales.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/check.h"
 #include "base/half.h"
+#include "tensor/quantize.h"
 
 namespace gossamer::cpu {
 namespace {
@@ -17,11 +19,50 @@ static_assert(kSegmentKeys == kPageTokens);
 
 constexpr int64_t kRopeTokensPerTask = 16;
 
-void put_kv(std::byte* base, bool bf16, int64_t index, float value) {
-  if (bf16) {
-    reinterpret_cast<uint16_t*>(base)[index] = float_to_bf16(value);
-  } else {
-    reinterpret_cast<float*>(base)[index] = value;
+KvNumbers kv_numbers(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return KvNumbers::kF32;
+    case DType::kBf16:
+      return KvNumbers::kBf16;
+    case DType::kF16:
+      return KvNumbers::kF16;
+    case DType::kI8:
+      return KvNumbers::kInt8;
+    default:
+      GOSSAMER_CHECK(false);
+  }
+}
+
+// Bytes of the keys, or the values, of one head in a page.
+int64_t kv_head_bytes(const KvPoolConfig& config) {
+  return int64_t{config.head_dim} * kPageTokens * static_cast<int64_t>(dtype_size(config.dtype));
+}
+// Where the scales of an int8 page begin.
+int64_t kv_scales_at(const KvPoolConfig& config) { return 2 * config.num_kv_heads * kv_head_bytes(config); }
+
+// Number i of x goes to element i * stride of `base`.
+void put_kv(std::byte* base, DType dtype, int64_t stride, const float* x, int64_t count, uint16_t* scale) {
+  switch (dtype) {
+    case DType::kF32:
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<float*>(base)[i * stride] = x[i];
+      return;
+    case DType::kBf16:
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[i * stride] = float_to_bf16(x[i]);
+      return;
+    case DType::kF16:
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[i * stride] = float_to_f16(x[i]);
+      return;
+    case DType::kI8: {
+      std::array<int8_t, kMaxInt8HeadDim> codes;
+      *scale = quantize_kv(x, count, codes.data());
+      for (int64_t i = 0; i < count; ++i) {
+        reinterpret_cast<int8_t*>(base)[i * stride] = codes[static_cast<std::size_t>(i)];
+      }
+      return;
+    }
+    default:
+      GOSSAMER_CHECK(false);
   }
 }
 
@@ -65,9 +106,9 @@ void CpuBackend::do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, 
   const int64_t stride = (num_rotated + params.num_kv_heads) * head_dim;
   const auto half = static_cast<int64_t>(rope.inv_freq.size());
   const float* cosines = half > 0 ? rope_table(batch, rope) : nullptr;
-  const bool bf16 = pool.config().dtype == DType::kBf16;
-  const auto element = static_cast<int64_t>(dtype_size(pool.config().dtype));
-  const int64_t head_bytes = head_dim * kPageTokens * element;
+  const DType dtype = pool.config().dtype;
+  const auto element = static_cast<int64_t>(dtype_size(dtype));
+  const int64_t head_bytes = kv_head_bytes(pool.config());
   const auto* sequences = layout_.token_sequence.in<int32_t>(scratch_);
   const PageTables& tables = batch.page_tables[static_cast<std::size_t>(layer.kind)];
 
@@ -90,8 +131,11 @@ void CpuBackend::do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, 
       const float* v = row + (num_rotated + head) * head_dim;
       std::byte* keys = page + head * head_bytes;
       std::byte* values = page + (params.num_kv_heads + head) * head_bytes;
-      for (int64_t i = 0; i < head_dim; ++i) put_kv(keys, bf16, i * kPageTokens + slot, k[i]);
-      for (int64_t i = 0; i < head_dim; ++i) put_kv(values, bf16, slot * head_dim + i, v[i]);
+      auto* key_scale =
+          reinterpret_cast<uint16_t*>(page + kv_scales_at(pool.config())) + head * kPageTokens + slot;
+      uint16_t* value_scale = key_scale + params.num_kv_heads * kPageTokens;
+      put_kv(keys + slot * element, dtype, kPageTokens, k, head_dim, key_scale);
+      put_kv(values + slot * head_dim * element, dtype, 1, v, head_dim, value_scale);
     }
   };
   pool_.parallel_for((num_tokens + kRopeTokensPerTask - 1) / kRopeTokensPerTask, [&](int64_t task, int) {
@@ -106,8 +150,8 @@ void CpuBackend::do_attention(const ForwardBatch& batch, const Tensor& qkv, cons
   const int64_t group = params.num_heads / params.num_kv_heads;
   const int64_t q_stride = (params.num_heads + 2 * params.num_kv_heads) * head_dim;
   const int64_t out_stride = params.num_heads * head_dim;
-  const bool bf16 = pool.config().dtype == DType::kBf16;
-  const int64_t head_bytes = head_dim * kPageTokens * static_cast<int64_t>(dtype_size(pool.config().dtype));
+  const int64_t head_bytes = kv_head_bytes(pool.config());
+  constexpr int64_t kScaleBytes = kPageTokens * 2;
   const PageTables& tables = batch.page_tables[static_cast<std::size_t>(layer.kind)];
   const auto out_element = static_cast<int64_t>(dtype_size(out.dtype()));
   GOSSAMER_CHECK_LE(params.num_heads, limits_.num_heads);
@@ -147,7 +191,9 @@ void CpuBackend::do_attention(const ForwardBatch& batch, const Tensor& qkv, cons
          .keys = base + head * head_bytes,
          .values = base + (params.num_kv_heads + head) * head_bytes,
          .page_bytes = static_cast<int64_t>(KvPool::page_bytes(pool.config())),
-         .kv_bf16 = bf16,
+         .kv_numbers = kv_numbers(pool.config().dtype),
+         .key_scales = base + kv_scales_at(pool.config()) + head * kScaleBytes,
+         .value_scales = base + kv_scales_at(pool.config()) + (params.num_kv_heads + head) * kScaleBytes,
          .scratch = reinterpret_cast<float*>(layout_.thread_attention.in<std::byte>(scratch_) +
                                              static_cast<std::size_t>(thread) * layout_.attention_stride)});
   });

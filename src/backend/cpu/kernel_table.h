@@ -85,6 +85,9 @@ struct QuantizeArgs {
   int32_t* sums = nullptr;  // [groups]: -offset * the sum of the group's codes
 };
 
+// How keys and values are kept.
+enum class KvNumbers { kF32, kBf16, kF16, kInt8 };
+
 // One tile of queries that share a kv head: `num_tokens` consecutive tokens of one sequence times the
 // `group` heads that read the same keys.
 struct AttentionArgs {
@@ -106,7 +109,11 @@ struct AttentionArgs {
   const uint8_t* keys = nullptr;
   const uint8_t* values = nullptr;
   int64_t page_bytes = 0;
-  bool kv_bf16 = false;
+  KvNumbers kv_numbers = KvNumbers::kF32;
+  // Of int8: page p's bf16 scales of this head's keys, and of its values, [kSegmentKeys], p * page_bytes
+  // further on.
+  const uint8_t* key_scales = nullptr;
+  const uint8_t* value_scales = nullptr;
   float* scratch = nullptr;  // of this thread: rows * attention_row_floats(), 64-byte aligned
 };
 

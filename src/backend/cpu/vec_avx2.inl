@@ -38,6 +38,9 @@ inline V vload_bf16(const uint16_t* p) {
 inline V vload_f16(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+inline V vload_int8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
 inline void vstore_bf16(uint16_t* p, V a) {
   const I bits = _mm256_castps_si256(a);
   const I high = _mm256_srli_epi32(bits, 16);

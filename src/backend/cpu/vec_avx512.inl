@@ -40,6 +40,9 @@ inline V vload_bf16(const uint16_t* p) {
 inline V vload_f16(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+inline V vload_int8(const int8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 // In integers rather than vcvtneps2bf16, which flushes denormals.
 inline void vstore_bf16(uint16_t* p, V a) {
   const I bits = _mm512_castps_si512(a);

@@ -7,7 +7,7 @@
 //   vselect_less(a, b, x, y)   a < b ? x : y by lane; false for NaN
 //   vlane_indices vround       0, 1, 2, ...; to the nearest integer
 //   vpow2(n)                   2^n for whole n in [-127, 128], where 2^-127 reads 0 and 2^128 infinity
-//   vload_bf16 vload_f16 vstore_bf16
+//   vload_bf16 vload_f16 vload_int8 vstore_bf16
 //   iload bf16_even bf16_odd   kLanes pairs of bf16; their first and second numbers as floats
 //   mxfp4_value<n>             nibble n of each integer decoded
 //   mxfp4_scale                kLanes scale bytes as powers of two
@@ -43,11 +43,6 @@ inline V vload_first(const float* p, int64_t count) {
   float lanes[kLanes] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
   return vload(lanes);
-}
-inline V vload_bf16_first(const uint16_t* p, int64_t count) {
-  uint16_t lanes[kLanes] = {};
-  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
-  return vload_bf16(lanes);
 }
 inline void vstore_first(float* p, V a, int64_t count) {
   float lanes[kLanes];

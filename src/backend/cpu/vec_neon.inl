@@ -36,6 +36,12 @@ inline V vpow2(V a) {
 
 inline V vload_bf16(const uint16_t* p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 inline V vload_f16(const uint16_t* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+inline V vload_int8(const int8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
 inline void vstore_bf16(uint16_t* p, V a) {
   const I bits = vreinterpretq_u32_f32(a);
   const I odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));

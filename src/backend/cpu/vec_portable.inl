@@ -53,6 +53,10 @@ inline V vload_f16(const uint16_t* p) {
   return as_float(as_bits(vchoose((bits & 0x7c00U) == 0x7c00U, infinite, magnitude)) | (bits & 0x8000U)
                                                                                            << 16);
 }
+inline V vload_int8(const int8_t* p) {
+  return V{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]),
+           static_cast<float>(p[3])};
+}
 inline void vstore_bf16(uint16_t* p, V a) {
   const I bits = as_bits(a);
   const I rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;

@@ -39,6 +39,7 @@ const ReferenceWeight& as_reference(const Weight& weight) {
 
 double load(const ConstTensor& tensor, int64_t index) {
   if (tensor.dtype() == DType::kBf16) return bf16_to_float(tensor.as<uint16_t>()[index]);
+  if (tensor.dtype() == DType::kF16) return f16_to_float(tensor.as<uint16_t>()[index]);
   return tensor.as<float>()[index];
 }
 
@@ -46,6 +47,8 @@ void store(const Tensor& tensor, int64_t index, double value) {
   const auto rounded = static_cast<float>(value);
   if (tensor.dtype() == DType::kBf16) {
     tensor.as<uint16_t>()[index] = float_to_bf16(rounded);
+  } else if (tensor.dtype() == DType::kF16) {
+    tensor.as<uint16_t>()[index] = float_to_f16(rounded);
   } else {
     tensor.as<float>()[index] = rounded;
   }
@@ -187,18 +190,41 @@ class ReferenceBackend : public Backend {
     for (int64_t i = 0; i < x.shape().num_elements(); ++i) store(out, i, gelu_value(load(x, i), kind));
   }
 
-  // Element `dim` of the key (part 0) or value (part 1) at `position`. Page: [2, num_kv_heads, kPageTokens,
-  // head_dim].
-  static std::pair<Tensor, int64_t> kv_element(const KvPool& pool, KvLayer layer,
-                                               std::span<const int32_t> pages, int64_t position, int part,
-                                               int head, int dim) {
+  // One head's key (part 0) or value (part 1) at `position`. Page: [2, num_kv_heads, kPageTokens, head_dim],
+  // then for int8 the scales [2, num_kv_heads, kPageTokens].
+  struct KvVector {
+    Tensor numbers;  // of the whole page
+    Tensor scales;
+    int64_t index;  // of this token's head
+  };
+  static KvVector kv_vector(const KvPool& pool, KvLayer layer, std::span<const int32_t> pages,
+                            int64_t position, int part, int head) {
     const KvPoolConfig& config = pool.config();
-    const int32_t page = pages[static_cast<std::size_t>(position / kPageTokens)];
-    const int64_t slot = position % kPageTokens;
-    const int64_t index =
-        ((int64_t{part} * config.num_kv_heads + head) * kPageTokens + slot) * config.head_dim + dim;
-    const Shape shape{int64_t{2} * config.num_kv_heads * kPageTokens * config.head_dim};
-    return {Tensor(pool.page(layer, page), config.dtype, shape), index};
+    std::byte* page = pool.page(layer, pages[static_cast<std::size_t>(position / kPageTokens)]);
+    const int64_t vectors = int64_t{2} * config.num_kv_heads * kPageTokens;
+    const Tensor numbers(page, config.dtype, Shape{vectors, config.head_dim});
+    return {.numbers = numbers,
+            .scales = Tensor(page + numbers.size_bytes(), DType::kBf16, Shape{vectors}),
+            .index = (int64_t{part} * config.num_kv_heads + head) * kPageTokens + position % kPageTokens};
+  }
+  static void write_kv(const KvVector& to, const float* x, int64_t head_dim) {
+    if (to.numbers.dtype() == DType::kI8) {
+      auto* codes = reinterpret_cast<int8_t*>(to.numbers.bytes()) + to.index * head_dim;
+      to.scales.as<uint16_t>()[to.index] = quantize_kv(x, head_dim, codes);
+      return;
+    }
+    for (int64_t dim = 0; dim < head_dim; ++dim) store(to.numbers, to.index * head_dim + dim, x[dim]);
+  }
+  static std::vector<double> read_kv(const KvVector& from, int64_t head_dim) {
+    std::vector<double> x(static_cast<std::size_t>(head_dim));
+    for (int64_t dim = 0; dim < head_dim; ++dim) {
+      const int64_t i = from.index * head_dim + dim;
+      x[static_cast<std::size_t>(dim)] =
+          from.numbers.dtype() == DType::kI8
+              ? reinterpret_cast<const int8_t*>(from.numbers.bytes())[i] * load(from.scales, from.index)
+              : load(from.numbers, i);
+    }
+    return x;
   }
 
   void do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
@@ -226,11 +252,8 @@ class ReferenceBackend : public Backend {
         }
         const float* kv = row + int64_t{params.num_heads} * params.head_dim;
         for (int part = 0; part < 2; ++part) {
-          for (int head = 0; head < params.num_kv_heads; ++head) {
-            for (int dim = 0; dim < params.head_dim; ++dim) {
-              const auto [page, index] = kv_element(pool, layer, pages, position, part, head, dim);
-              store(page, index, *kv++);
-            }
+          for (int head = 0; head < params.num_kv_heads; ++head, kv += params.head_dim) {
+            write_kv(kv_vector(pool, layer, pages, position, part, head), kv, params.head_dim);
           }
         }
       }
@@ -251,12 +274,8 @@ class ReferenceBackend : public Backend {
           const float* query = qkv.as<float>() + token * row_size + int64_t{head} * params.head_dim;
           std::vector<double> scores;
           for (int64_t key = first; key <= position; ++key) {
-            double sum = 0.0;
-            for (int dim = 0; dim < params.head_dim; ++dim) {
-              const auto [page, index] = kv_element(pool, layer, pages, key, 0, head / group, dim);
-              sum += static_cast<double>(query[dim]) * load(page, index);
-            }
-            scores.push_back(sum * params.scale);
+            const auto k = read_kv(kv_vector(pool, layer, pages, key, 0, head / group), params.head_dim);
+            scores.push_back(std::inner_product(k.begin(), k.end(), query, 0.0) * params.scale);
           }
           double largest = *std::max_element(scores.begin(), scores.end());
           if (!params.sinks.empty()) largest = std::max(largest, load(params.sinks, head));
@@ -265,13 +284,15 @@ class ReferenceBackend : public Backend {
             score = std::exp(score - largest);
             denominator += score;
           }
+          std::vector<double> sums(static_cast<std::size_t>(params.head_dim));
+          for (int64_t key = first; key <= position; ++key) {
+            const auto v = read_kv(kv_vector(pool, layer, pages, key, 1, head / group), params.head_dim);
+            const double probability = scores[static_cast<std::size_t>(key - first)];
+            for (std::size_t dim = 0; dim < v.size(); ++dim) sums[dim] += probability * v[dim];
+          }
           for (int dim = 0; dim < params.head_dim; ++dim) {
-            double sum = 0.0;
-            for (int64_t key = first; key <= position; ++key) {
-              const auto [page, index] = kv_element(pool, layer, pages, key, 1, head / group, dim);
-              sum += scores[static_cast<std::size_t>(key - first)] * load(page, index);
-            }
-            store(out, (int64_t{token} * params.num_heads + head) * params.head_dim + dim, sum / denominator);
+            store(out, (int64_t{token} * params.num_heads + head) * params.head_dim + dim,
+                  sums[static_cast<std::size_t>(dim)] / denominator);
           }
         }
       }
