@@ -35,7 +35,7 @@ tsan:
 	@cmake --build --preset tsan -j$(JOBS) --target base_test backend_test engine_test -- --quiet
 	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|NumberOfThreads' --no-tests=error
 
-# Each fuzz target for FUZZ_SECONDS, from the seeds in tests/fuzz/corpus.
+# Each fuzz target for FUZZ_SECONDS, from an empty corpus.
 FUZZ_SECONDS ?= 60
 fuzz:
 	@tools/install_packages.sh build fuzz

@@ -8,19 +8,6 @@ namespace {
 // Addresses, not memory.
 constexpr std::size_t kMostBytes = std::size_t{2} << 30;
 
-DType stored_dtype(Format format) {
-  switch (format) {
-    case Format::kF32:
-      return DType::kF32;
-    case Format::kBf16:
-      return DType::kBf16;
-    case Format::kF16:
-      return DType::kF16;
-    default:
-      GOSSAMER_CHECK(false);  // not a format that checkpoints store densely
-  }
-}
-
 }  // namespace
 
 ConstTensor RandomWeights::view(Fill fill, DType dtype, const Shape& shape, uint64_t index) {

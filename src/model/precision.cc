@@ -67,7 +67,7 @@ WeightFormats parse_weights(const std::string& text, const std::vector<ResolvedM
     return formats;
   }
   WeightFormats formats;
-  std::istringstream list(text);
+  std::istringstream list(text + ",");  // so that an empty text or end is an item too, and refused
   for (std::string item; std::getline(list, item, ',');) {
     const std::size_t equals = item.find('=');
     if (equals == std::string::npos) {

@@ -7,21 +7,6 @@
 namespace gossamer {
 namespace {
 
-DType stored_dtype(Format format) {
-  switch (format) {
-    case Format::kF32:
-      return DType::kF32;
-    case Format::kBf16:
-      return DType::kBf16;
-    case Format::kF16:
-      return DType::kF16;
-    case Format::kMxfp4:
-      return DType::kU8;
-    default:  // the integer formats are made here, never read from a checkpoint
-      GOSSAMER_CHECK(false);
-  }
-}
-
 // Mapped files promise no alignment, hence memcpy.
 template <typename T>
 T load(const std::byte* address) {
@@ -44,6 +29,21 @@ float decode_dense(Format format, const std::byte* numbers, int64_t index) {
 }
 
 }  // namespace
+
+DType stored_dtype(Format format) {
+  switch (format) {
+    case Format::kF32:
+      return DType::kF32;
+    case Format::kBf16:
+      return DType::kBf16;
+    case Format::kF16:
+      return DType::kF16;
+    case Format::kMxfp4:
+      return DType::kU8;
+    default:  // the integer formats are made here, never read from a checkpoint
+      GOSSAMER_CHECK(false);
+  }
+}
 
 void WeightSource::check() const {
   const FormatInfo& info = format_info(format);

@@ -17,6 +17,9 @@
 
 namespace gossamer {
 
+// The element type of a checkpoint's tensor that holds such codes; of the formats that checkpoints have.
+DType stored_dtype(Format format);
+
 // Rows stored together. Several parts are stacked in order (q, k and v of one fused product).
 struct WeightPart {
   int64_t rows = 0;

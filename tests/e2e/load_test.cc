@@ -56,6 +56,8 @@ TEST_F(Load, SaysWhatIsWrongWithWeights) {
     return run.err;
   };
   EXPECT_NE(error("w5").find("expected auto, w8, w4, w8a8 or a list"), std::string::npos);
+  EXPECT_NE(error("").find("expected auto, w8, w4, w8a8 or a list"), std::string::npos);
+  EXPECT_NE(error("dense=int8,").find("expected auto, w8, w4, w8a8 or a list"), std::string::npos);
   EXPECT_NE(error("dense=int9").find("found \"int9\""), std::string::npos);
   EXPECT_NE(error("body=int8").find("found \"body\""), std::string::npos);
   EXPECT_NE(error("head=int8,head=int4").find("given twice"), std::string::npos);

@@ -36,6 +36,12 @@ std::vector<Case> all_cases() {
         cases.push_back(
             {.fixture = fixture, .level = level, .label = weights, .precision = {.weights = weights}});
       }
+      for (const char* kv : {"f16", "int8"}) {
+        cases.push_back({.fixture = fixture,
+                         .level = level,
+                         .label = std::string("kv_") + kv,
+                         .precision = {.kv_cache_dtype = kv}});
+      }
     }
   }
   return cases;

@@ -172,9 +172,8 @@ __attribute__((noinline)) void integer_slab(const LinearArgs& args, const uint8_
   V totals[T][NV];
   if constexpr (kFlush == 1) load_totals(memory, totals);
   I part[T][NV];
-  // One loop where nothing happens between groups: nested ones made g++ 12 move every sum to memory and back.
-  constexpr int64_t kAtOnce = kFlush == 1 ? kStepsPerGroup : 0;
-  const int64_t steps_at_once = kAtOnce > 0 ? kAtOnce : (end - begin) * kStepsPerGroup;
+  // All steps of the slab in one loop where nothing happens between its groups.
+  const int64_t steps_at_once = kFlush == 1 ? kStepsPerGroup : (end - begin) * kStepsPerGroup;
   for (int64_t group = begin; group < end; group += kFlush) {
     begin_part<Codes>(args, group, kFlush == 1 ? group + 1 : end, token, part);
     for (int64_t step = 0; step < steps_at_once; ++step) {
