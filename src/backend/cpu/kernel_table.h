@@ -37,10 +37,9 @@ constexpr int kSegmentKeys = 32;
 // Tokens whose activations the tile kernels keep together.
 constexpr int kActivationTile = 16;
 constexpr int kNumFormats = 7;  // f32, bf16, f16, mxfp4, int8, int8g32, int4: indices as enum Format
-// Products of many tokens decode a panel this many columns at a time, into memory that stays in the
-// first-level cache.
-constexpr int64_t kSlabCols = 512;
-constexpr int64_t kSlabBytes = kSlabCols * kPanelRows * 2;
+// Products of many tokens decode this much of a panel at a time, which with the activations of a tile stays
+// in the first-level cache (32 KiB were too much: Zen 5, 2026-11).
+constexpr int64_t kSlabBytes = 16 << 10;
 
 // out[t, r] = (add ? out[t, r] : 0) + x[t] . w[r] + bias[r], for all tokens and the rows of panels
 // [panel_begin, panel_end). Each sum runs over columns in an order that `cols` alone decides.

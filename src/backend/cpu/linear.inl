@@ -44,6 +44,39 @@ inline void store_totals(float* memory, const V (&totals)[T][NV]) {
   }
 }
 
+// totals += part * scale, where the totals wait in memory [T][kPanelRows]: in registers they would take as
+// many as the parts, and a group is long enough to hide the way there and back.
+template <int T, int NV>
+GOSSAMER_INLINE void add_scaled(const V (&part)[T][NV], const V (&scales)[NV], float* totals) {
+  __asm__("" : "+r"(totals));  // or the compiler moves them to registers after all
+  GOSSAMER_UNROLL
+  for (int v = 0; v < NV; ++v) {
+    GOSSAMER_UNROLL
+    for (int t = 0; t < T; ++t) {
+      float* total = totals + t * kPanelRows + v * kLanes;
+      vstore(total, vfma(part[t][v], scales[v], vload(total)));
+    }
+  }
+}
+
+// The activations of T tokens, `stride` bytes apart, from some column on. Three tokens share an address
+// register, and the compiler is made to forget where they came from: g++ 12 otherwise keeps an address for
+// every load of an unrolled loop, on the stack.
+template <int T>
+struct Activations {
+  const uint8_t* base[(T + 2) / 3];
+  int64_t stride;
+
+  Activations(const void* x, int64_t stride_bytes) : stride(stride_bytes) {
+    GOSSAMER_UNROLL
+    for (int i = 0; i < (T + 2) / 3; ++i) {
+      base[i] = static_cast<const uint8_t*>(x) + 3 * i * stride;
+      __asm__("" : "+r"(base[i]));
+    }
+  }
+  const uint8_t* of(int t) const { return base[t / 3] + t % 3 * stride; }
+};
+
 // sums[t][v] += x[t][col] * weights[v]
 template <int T, int NV>
 inline void add_column(const float* x, int64_t x_stride, const V (&weights)[NV], V (&sums)[T][NV]) {
@@ -240,7 +273,7 @@ inline void for_each_token_tile(int64_t num_tokens, int64_t max_tile, Tile tile)
 
 // Calls body(args of those tokens) over all tokens in pieces whose activations stay in the second-level cache
 // while all panels of the task pass by. `token_bytes`: of one token's activations.
-constexpr int64_t kActivationBytesAtOnce = 512 << 10;  // Zen 5, 2026-11
+constexpr int64_t kActivationBytesAtOnce = 2048 << 10;  // Zen 5, 2026-11
 template <typename Body>
 inline void for_each_token_piece(const LinearArgs& args, int64_t token_bytes, Body body) {
   const int64_t most = kActivationBytesAtOnce / token_bytes;

@@ -2,18 +2,20 @@
 // sums in f32. Tiles as in linear.inl; a sum runs over pairs of columns in ascending order.
 // Included inside an anonymous namespace by kernels_avx512.cc, after linear.inl.
 
-// x[col], x[col + 1] in every lane.
-inline __m512bh vset_pair(const uint16_t* x) {
+// Columns `col` and `col + 1` of token t in every lane.
+template <int T>
+inline __m512bh vset_pair(const Activations<T>& x, int t, int64_t col) {
   int32_t pair;
-  __builtin_memcpy(&pair, x, sizeof(pair));
+  __builtin_memcpy(&pair, x.of(t) + col * 2, sizeof(pair));
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
 template <int T, int NV>
-inline void add_pair(const uint16_t* x, int64_t x_stride, const I (&weights)[NV], V (&sums)[T][NV]) {
+GOSSAMER_INLINE void add_pair(const Activations<T>& x, int64_t col, const I (&weights)[NV],
+                              V (&sums)[T][NV]) {
   GOSSAMER_UNROLL
   for (int t = 0; t < T; ++t) {
-    const __m512bh pair = vset_pair(x + t * x_stride);
+    const __m512bh pair = vset_pair(x, t, col);
     GOSSAMER_UNROLL
     for (int v = 0; v < NV; ++v) sums[t][v] = _mm512_dpbf16_ps(sums[t][v], (__m512bh)weights[v], pair);
   }
@@ -23,12 +25,13 @@ struct Bf16PairPanels {
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const uint16_t* x, V (&sums)[T][NV]) {
     I weights[NV];
+    const Activations<T> tokens(x, args.x_stride * 2);
     int64_t col = 0;
     for (; col + 2 <= args.cols; col += 2) {
       if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kPanelRows>(panel + col * 2 * kPanelRows);
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) weights[v] = iload(panel + col * 2 * kPanelRows + v * 64);
-      add_pair(x + col, args.x_stride, weights, sums);
+      add_pair(tokens, col, weights, sums);
     }
     if (col < args.cols) {  // the row ends here: its partner is not ours to read
       GOSSAMER_UNROLL
@@ -36,7 +39,7 @@ struct Bf16PairPanels {
       GOSSAMER_UNROLL
       for (int t = 0; t < T; ++t) {
         const uint16_t last[2] = {x[t * args.x_stride + col], 0};
-        add_pair<1, NV>(last, 0, weights, reinterpret_cast<V(&)[1][NV]>(sums[t]));
+        add_pair<1, NV>(Activations<1>(last, 0), 0, weights, reinterpret_cast<V(&)[1][NV]>(sums[t]));
       }
     }
   }

@@ -39,25 +39,38 @@ struct BytePairs : Int8Codes<kPerRow> {
   }
 };
 
-template <typename Pairs, int kPair, int T, int NV>
-inline void add_code_pair(const uint8_t* codes, int run, const uint16_t* x, int64_t x_stride,
-                          V (&part)[T][NV]) {
-  I weights[NV];
+// Up to so many tokens every tile decodes the codes in registers.
+constexpr int kDirectBf16Tokens = 2 * kTileTokens;
+// Tokens of a tile that takes two groups side by side.
+constexpr int kTwoGroupTokens = 4;
+
+template <typename Pairs, int kPair, int T>
+GOSSAMER_INLINE void add_code_pair(const uint8_t* codes, int run, const Activations<T>& x,
+                                   V (&part)[T][kPanelVecs]) {
+  I weights[kPanelVecs];
   GOSSAMER_UNROLL
-  for (int v = 0; v < NV; ++v) weights[v] = Pairs::template pair<kPair>(codes, run, v);
-  add_pair(x + run * 8 + 2 * kPair, x_stride, weights, part);
+  for (int v = 0; v < kPanelVecs; ++v) weights[v] = Pairs::template pair<kPair>(codes, run, v);
+  add_pair(x, run * 8 + 2 * kPair, weights, part);
 }
 
-// part += the group's columns. x points at the group's first.
-template <typename Pairs, int T, int NV>
-inline void add_group(const uint8_t* codes, const uint16_t* x, int64_t x_stride, V (&part)[T][NV]) {
+// sums += run `run` of 8 columns of the group whose codes these are. x begins at the group.
+template <typename Pairs, int T>
+GOSSAMER_INLINE void add_run(const uint8_t* codes, int run, const Activations<T>& x,
+                             V (&sums)[T][kPanelVecs]) {
+  add_code_pair<Pairs, 0>(codes, run, x, sums);
+  add_code_pair<Pairs, 1>(codes, run, x, sums);
+  add_code_pair<Pairs, 2>(codes, run, x, sums);
+  add_code_pair<Pairs, 3>(codes, run, x, sums);
+}
+
+// totals += scale * part of a group.
+template <typename Pairs, int T>
+GOSSAMER_INLINE void add_part(const uint8_t* panel, int64_t group, const V (&part)[T][kPanelVecs],
+                              float* totals) {
+  V scales[kPanelVecs];
   GOSSAMER_UNROLL
-  for (int run = 0; run < kGroupCols / 8; ++run) {
-    add_code_pair<Pairs, 0>(codes, run, x, x_stride, part);
-    add_code_pair<Pairs, 1>(codes, run, x, x_stride, part);
-    add_code_pair<Pairs, 2>(codes, run, x, x_stride, part);
-    add_code_pair<Pairs, 3>(codes, run, x, x_stride, part);
-  }
+  for (int v = 0; v < kPanelVecs; ++v) scales[v] = Pairs::scale(panel, group, v * kLanes);
+  add_scaled(part, scales, totals);
 }
 
 // The last group of T tokens, zeros beyond the last column: its neighbours may not be ours to read.
@@ -74,48 +87,81 @@ struct PaddedGroup {
 // The end of a tile, whose totals lie in memory [tokens][kPanelRows].
 template <typename Pairs>
 inline void finish_codes_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,
-                              int64_t token, int num_tokens, const float* memory) {
+                              int64_t token, int num_tokens, const float* totals) {
   for (int t = 0; t < num_tokens; ++t) {
     for (int v = 0; v < kPanelVecs; ++v) {
-      V sum = vload(memory + t * kPanelRows + v * kLanes);
+      V sum = vload(totals + t * kPanelRows + v * kLanes);
       if constexpr (Pairs::kRowScale) sum = vmul(sum, Pairs::scale(panel, 0, v * kLanes));
       store_sum(args, token + t, panel_index * kPanelRows + v * kLanes, sum);
     }
   }
 }
 
-// All columns of T tokens, codes decoded in registers.
+// Groups [begin, end) of T tokens, all whole or one group of padded x, codes decoded in registers.
+template <typename Pairs, int T>
+GOSSAMER_INLINE void add_groups_direct(const uint8_t* panel, int64_t begin, int64_t end, const uint16_t* x,
+                                       int64_t x_stride, float* totals) {
+  int64_t group = begin;
+  if constexpr (Pairs::kRowScale) {
+    V sums[T][kPanelVecs];
+    load_totals(totals, sums);
+    for (; group < end; ++group, x += kGroupCols) {
+      const Activations<T> tokens(x, x_stride * 2);
+      Pairs::prefetch(panel, group, 0);
+      GOSSAMER_UNROLL
+      for (int run = 0; run < kGroupCols / 8; ++run) {
+        add_run<Pairs>(Pairs::codes(panel, group), run, tokens, sums);
+      }
+    }
+    store_totals(totals, sums);
+    return;
+  }
+  // A group's sum is a chain of 16 products, each of which waits for the one before: few tokens take two
+  // groups side by side.
+  if constexpr (T <= kTwoGroupTokens) {
+    for (; group + 2 <= end; group += 2, x += 2 * kGroupCols) {
+      Pairs::prefetch(panel, group, 0);
+      Pairs::prefetch(panel, group + 1, 0);
+      const Activations<T> tokens(x, x_stride * 2);
+      const Activations<T> next_tokens(x + kGroupCols, x_stride * 2);
+      V part[T][kPanelVecs];
+      V next_part[T][kPanelVecs];
+      clear(part);
+      clear(next_part);
+      GOSSAMER_UNROLL
+      for (int run = 0; run < kGroupCols / 8; ++run) {
+        add_run<Pairs>(Pairs::codes(panel, group), run, tokens, part);
+        add_run<Pairs>(Pairs::codes(panel, group + 1), run, next_tokens, next_part);
+      }
+      add_part<Pairs>(panel, group, part, totals);
+      add_part<Pairs>(panel, group + 1, next_part, totals);
+    }
+  }
+  for (; group < end; ++group, x += kGroupCols) {
+    Pairs::prefetch(panel, group, 0);
+    const Activations<T> tokens(x, x_stride * 2);
+    V part[T][kPanelVecs];
+    clear(part);
+    GOSSAMER_UNROLL
+    for (int run = 0; run < kGroupCols / 8; ++run) {
+      add_run<Pairs>(Pairs::codes(panel, group), run, tokens, part);
+    }
+    add_part<Pairs>(panel, group, part, totals);
+  }
+}
+
 template <typename Pairs, int T>
 __attribute__((noinline)) void linear_codes_direct(const LinearArgs& args, const uint8_t* panel,
                                                    int64_t panel_index, int64_t token) {
   const auto* x = static_cast<const uint16_t*>(args.x) + token * args.x_stride;
-  V totals[T][kPanelVecs];
-  V part[T][kPanelVecs];
-  clear(totals);
-  const auto add = [&](int64_t group, const uint16_t* x_group, int64_t x_stride) {
-    Pairs::prefetch(panel, group, 0);
-    if constexpr (Pairs::kRowScale) {
-      add_group<Pairs>(Pairs::codes(panel, group), x_group, x_stride, totals);
-    } else {
-      clear(part);
-      add_group<Pairs>(Pairs::codes(panel, group), x_group, x_stride, part);
-      GOSSAMER_UNROLL
-      for (int v = 0; v < kPanelVecs; ++v) {
-        const V scale = Pairs::scale(panel, group, v * kLanes);
-        GOSSAMER_UNROLL
-        for (int t = 0; t < T; ++t) totals[t][v] = vfma(part[t][v], scale, totals[t][v]);
-      }
-    }
-  };
+  alignas(64) float totals[T * kPanelRows] = {};
   const int64_t whole = args.cols / kGroupCols;
-  for (int64_t group = 0; group < whole; ++group) add(group, x + group * kGroupCols, args.x_stride);
+  add_groups_direct<Pairs, T>(panel, 0, whole, x, args.x_stride, totals);
   if (args.cols % kGroupCols != 0) {
     const PaddedGroup<T> padded(x + whole * kGroupCols, args.x_stride, args.cols % kGroupCols);
-    add(whole, padded.x[0], kGroupCols);
+    add_groups_direct<Pairs, T>(panel, whole, whole + 1, padded.x[0], kGroupCols, totals);
   }
-  alignas(64) float memory[T * kPanelRows];
-  store_totals(memory, totals);
-  finish_codes_tile<Pairs>(args, panel, panel_index, token, T, memory);
+  finish_codes_tile<Pairs>(args, panel, panel_index, token, T, totals);
 }
 
 // A slab: pairs of columns of all rows as bf16, as in a bf16 panel.
@@ -123,7 +169,7 @@ constexpr int kPairBytes = kPanelRows * 4;
 constexpr int kPairsPerGroup = kGroupCols / 2;
 
 template <typename Pairs, int kPair>
-inline void decode_pair(const uint8_t* codes, int run, uint8_t* slab) {
+GOSSAMER_INLINE void decode_pair(const uint8_t* codes, int run, uint8_t* slab) {
   GOSSAMER_UNROLL
   for (int v = 0; v < kPanelVecs; ++v) {
     istore(slab + (run * 4 + kPair) * kPairBytes + v * 64, Pairs::template pair<kPair>(codes, run, v));
@@ -133,7 +179,6 @@ template <typename Pairs>
 inline void decode_bf16_slab(const uint8_t* panel, int64_t begin, int64_t end, uint8_t* slab) {
   for (int64_t group = begin; group < end; ++group) {
     const uint8_t* codes = Pairs::codes(panel, group);
-    Pairs::prefetch(panel, group, 0);
     GOSSAMER_UNROLL
     for (int run = 0; run < kGroupCols / 8; ++run) {
       decode_pair<Pairs, 0>(codes, run, slab);
@@ -146,63 +191,67 @@ inline void decode_bf16_slab(const uint8_t* panel, int64_t begin, int64_t end, u
 }
 
 template <int T>
-inline void add_slab_group(const uint8_t* pairs, const uint16_t* x, int64_t x_stride,
-                           V (&part)[T][kPanelVecs]) {
-  for (int pair = 0; pair < kPairsPerGroup; ++pair) {
+GOSSAMER_INLINE void add_slab_pairs(const uint8_t* pairs, int64_t count, const uint16_t* x, int64_t x_stride,
+                                    V (&sums)[T][kPanelVecs]) {
+  const Activations<T> tokens(x, x_stride * 2);
+  for (int64_t pair = 0; pair < count; ++pair) {
     I weights[kPanelVecs];
     GOSSAMER_UNROLL
     for (int v = 0; v < kPanelVecs; ++v) weights[v] = iload(pairs + pair * kPairBytes + v * 64);
-    add_pair(x + 2 * pair, x_stride, weights, part);
+    add_pair(tokens, 2 * pair, weights, sums);
   }
 }
 
-// Groups [begin, end) of T tokens from the slab; totals wait in memory between slabs.
+// Groups [begin, end) of T tokens from the slab.
+template <typename Pairs, int T>
+GOSSAMER_INLINE void add_groups_slab(const uint8_t* panel, const uint8_t* slab, int64_t begin, int64_t end,
+                                     const uint16_t* x, int64_t x_stride, float* totals) {
+  if constexpr (Pairs::kRowScale) {
+    V sums[T][kPanelVecs];
+    load_totals(totals, sums);
+    add_slab_pairs<T>(slab, (end - begin) * kPairsPerGroup, x, x_stride, sums);
+    store_totals(totals, sums);
+    return;
+  }
+  for (int64_t group = begin; group < end; ++group) {
+    V part[T][kPanelVecs];
+    clear(part);
+    add_slab_pairs<T>(slab, kPairsPerGroup, x, x_stride, part);
+    add_part<Pairs>(panel, group, part, totals);
+    slab += kPairsPerGroup * kPairBytes;
+    x += kGroupCols;
+  }
+}
+
 template <typename Pairs, int T>
 __attribute__((noinline)) void linear_codes_slab(const LinearArgs& args, const uint8_t* panel,
                                                  int64_t panel_index, int64_t token, int64_t begin,
                                                  int64_t end) {
   const auto* x = static_cast<const uint16_t*>(args.x) + token * args.x_stride;
   const auto* slab = static_cast<const uint8_t*>(args.slab);
-  float* memory = static_cast<float*>(args.scratch) + token * kPanelRows;
-  V totals[T][kPanelVecs];
+  float* totals = static_cast<float*>(args.scratch) + token * kPanelRows;
   if (begin == 0) {
-    clear(totals);
-  } else {
-    load_totals(memory, totals);
+    V zeros[T][kPanelVecs];
+    clear(zeros);
+    store_totals(totals, zeros);
   }
-  const auto add = [&](int64_t group, const uint16_t* x_group, int64_t x_stride) {
-    const uint8_t* pairs = slab + (group - begin) * kPairsPerGroup * kPairBytes;
-    if constexpr (Pairs::kRowScale) {
-      add_slab_group<T>(pairs, x_group, x_stride, totals);
-    } else {
-      V part[T][kPanelVecs];
-      clear(part);
-      add_slab_group<T>(pairs, x_group, x_stride, part);
-      GOSSAMER_UNROLL
-      for (int v = 0; v < kPanelVecs; ++v) {
-        const V scale = Pairs::scale(panel, group, v * kLanes);
-        GOSSAMER_UNROLL
-        for (int t = 0; t < T; ++t) totals[t][v] = vfma(part[t][v], scale, totals[t][v]);
-      }
-    }
-  };
   const int64_t whole = args.cols / kGroupCols < end ? args.cols / kGroupCols : end;
-  for (int64_t group = begin; group < whole; ++group) add(group, x + group * kGroupCols, args.x_stride);
+  add_groups_slab<Pairs, T>(panel, slab, begin, whole, x + begin * kGroupCols, args.x_stride, totals);
   if (whole < end) {
     const PaddedGroup<T> padded(x + whole * kGroupCols, args.x_stride, args.cols % kGroupCols);
-    add(whole, padded.x[0], kGroupCols);
+    add_groups_slab<Pairs, T>(panel, slab + (whole - begin) * kPairsPerGroup * kPairBytes, whole, end,
+                              padded.x[0], kGroupCols, totals);
   }
-  store_totals(memory, totals);
-  if (end == groups_of(args.cols)) finish_codes_tile<Pairs>(args, panel, panel_index, token, T, memory);
+  if (end == groups_of(args.cols)) finish_codes_tile<Pairs>(args, panel, panel_index, token, T, totals);
 }
 
 template <typename Pairs, int T>
 inline void linear_codes_direct_of(int64_t count, const LinearArgs& args, const uint8_t* panel,
-                                   int64_t panel_index) {
+                                   int64_t panel_index, int64_t token) {
   if (count == T) {
-    linear_codes_direct<Pairs, T>(args, panel, panel_index, 0);
+    linear_codes_direct<Pairs, T>(args, panel, panel_index, token);
   } else if constexpr (T > 1) {
-    linear_codes_direct_of<Pairs, T - 1>(count, args, panel, panel_index);
+    linear_codes_direct_of<Pairs, T - 1>(count, args, panel, panel_index, token);
   }
 }
 template <typename Pairs, int T>
@@ -217,16 +266,16 @@ inline void linear_codes_slab_of(int64_t count, const LinearArgs& args, const ui
 
 template <typename Pairs>
 inline void linear_codes_slabs(const LinearArgs& args) {
-  constexpr int kTokens = Pairs::kRowScale ? kTileTokens : kScaledTileTokens;
-  constexpr int64_t kSlabGroups = kSlabCols / kGroupCols;
+  constexpr int64_t kGroups = kSlabBytes / (kPairsPerGroup * kPairBytes);
   const int64_t groups = groups_of(args.cols);
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
-    for (int64_t begin = 0; begin < groups; begin += kSlabGroups) {
-      const int64_t end = begin + kSlabGroups < groups ? begin + kSlabGroups : groups;
+    for (int64_t begin = 0; begin < groups; begin += kGroups) {
+      const int64_t end = begin + kGroups < groups ? begin + kGroups : groups;
       decode_bf16_slab<Pairs>(panel, begin, end, static_cast<uint8_t*>(args.slab));
-      for_each_token_tile(args.num_tokens, kTokens, [&](int64_t token, int64_t count) {
-        linear_codes_slab_of<Pairs, kTokens>(count, args, panel, index, token, begin, end);
+      prefetch_bytes(Pairs::codes(panel, end), Pairs::codes(panel, end + end - begin));
+      for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
+        linear_codes_slab_of<Pairs, kTileTokens>(count, args, panel, index, token, begin, end);
       });
     }
   }
@@ -234,13 +283,15 @@ inline void linear_codes_slabs(const LinearArgs& args) {
 
 template <typename Pairs>
 void linear_bf16_codes(const LinearArgs& args) {
-  if (args.num_tokens > kDirectTokens) {
+  if (args.num_tokens > kDirectBf16Tokens) {
     for_each_token_piece(args, args.x_stride * 2, linear_codes_slabs<Pairs>);
     return;
   }
   for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
     const uint8_t* panel = args.weight + index * args.panel_bytes;
-    linear_codes_direct_of<Pairs, kDirectTokens>(args.num_tokens, args, panel, index);
+    for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
+      linear_codes_direct_of<Pairs, kTileTokens>(count, args, panel, index, token);
+    });
   }
 }
 
