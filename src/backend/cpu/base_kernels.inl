@@ -5,8 +5,8 @@ constexpr KernelTable base_kernels(const char* level) {
   KernelTable table;
   table.level = level;
   constexpr LinearKernel kF32[kNumFormats] = {linear_f32<F32Panels>,
-                                              linear_f32<Bf16Panels>,
-                                              linear_f32<F16Panels>,
+                                              linear_widened<Bf16Panels>,
+                                              linear_widened<F16Panels>,
                                               linear_f32<CodePanels<Mxfp4Values>>,
                                               linear_f32<CodePanels<Int8Values<true>>>,
                                               linear_f32<CodePanels<Int8Values<false>>>,

@@ -94,14 +94,19 @@ struct F32Panels {  // [cols][kPanelRows]
   static constexpr int kRowBytes = 4;
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
-    for (int64_t col = 0; col < args.cols; ++col) {
-      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kLanes * NV>(panel + col * 4 * kPanelRows);
+    sum_columns<true>(panel, args.cols, x, args.x_stride, sums);
+  }
+  template <bool kPrefetch, int T, int NV>
+  static void sum_columns(const uint8_t* panel, int64_t cols, const float* x, int64_t x_stride,
+                          V (&sums)[T][NV]) {
+    for (int64_t col = 0; col < cols; ++col) {
+      if constexpr (kPrefetch) prefetch_panel<4 * kLanes * NV>(panel + col * 4 * kPanelRows);
       V weights[NV];
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
         weights[v] = vload(reinterpret_cast<const float*>(panel + col * 4 * kPanelRows) + v * kLanes);
       }
-      add_column(x + col, args.x_stride, weights, sums);
+      add_column(x + col, x_stride, weights, sums);
     }
   }
 };
@@ -111,13 +116,19 @@ struct F16Panels {  // [cols][kPanelRows]
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
     for (int64_t col = 0; col < args.cols; ++col) {
-      if constexpr (T <= kPrefetchTokens) prefetch_panel<2 * kLanes * NV>(panel + col * 2 * kPanelRows);
+      prefetch_panel<2 * kLanes * NV>(panel + col * 2 * kPanelRows);
       V weights[NV];
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) {
         weights[v] = vload_f16(reinterpret_cast<const uint16_t*>(panel + col * 2 * kPanelRows) + v * kLanes);
       }
       add_column(x + col, args.x_stride, weights, sums);
+    }
+  }
+  static void widen(const uint8_t* panel, int64_t begin, int64_t end, float* slab) {
+    const auto* numbers = reinterpret_cast<const uint16_t*>(panel);
+    for (int64_t i = begin * kPanelRows; i < end * kPanelRows; i += kLanes, slab += kLanes) {
+      vstore(slab, vload_f16(numbers + i));
     }
   }
 };
@@ -127,7 +138,7 @@ struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero 
   template <int T, int NV>
   static void sum_tile(const uint8_t* panel, const LinearArgs& args, const float* x, int, V (&sums)[T][NV]) {
     for (int64_t col = 0; col < args.cols; col += 2) {
-      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kLanes * NV>(panel + col * 2 * kPanelRows);
+      prefetch_panel<4 * kLanes * NV>(panel + col * 2 * kPanelRows);
       I pairs[NV];
       V weights[NV];
       GOSSAMER_UNROLL
@@ -140,6 +151,15 @@ struct Bf16Panels {  // [cols / 2][kPanelRows][2]; a last odd column has a zero 
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) weights[v] = bf16_odd(pairs[v]);
       add_column(x + col + 1, args.x_stride, weights, sums);
+    }
+  }
+  static void widen(const uint8_t* panel, int64_t begin, int64_t end, float* slab) {
+    for (int64_t col = begin; col < end; col += 2, slab += 2 * kPanelRows) {
+      for (int row = 0; row < kPanelRows; row += kLanes) {
+        const I pairs = iload(panel + col * 2 * kPanelRows + row * 4);
+        vstore(slab + row, bf16_even(pairs));
+        vstore(slab + kPanelRows + row, bf16_odd(pairs));
+      }
     }
   }
 };
@@ -300,5 +320,62 @@ void linear_f32(const LinearArgs& args) {
     for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
       linear_tile_of<Panels, kTileTokens>(count, args, panel, index, token);
     });
+  }
+}
+
+// Sixteen-bit weights of many tokens are widened once for all tiles, a slab [columns][kPanelRows] at a time.
+// Columns [begin, end) of T tokens.
+template <int T>
+__attribute__((noinline)) void widened_tile(const LinearArgs& args, int64_t begin, int64_t end,
+                                            int64_t panel_index, int64_t token) {
+  constexpr int NV = tile_vecs(T);
+  const float* x = static_cast<const float*>(args.x) + token * args.x_stride + begin;
+  float* totals = static_cast<float*>(args.scratch) + token * kPanelRows;
+  for (int row = 0; row < kPanelRows; row += NV * kLanes) {
+    V sums[T][NV];
+    if (begin == 0) {
+      clear(sums);
+    } else {
+      load_totals(totals + row, sums);
+    }
+    F32Panels::sum_columns<false>(static_cast<const uint8_t*>(args.slab) + row * F32Panels::kRowBytes,
+                                  end - begin, x, args.x_stride, sums);
+    if (end < args.cols) {
+      store_totals(totals + row, sums);
+    } else {
+      store_tile(args, token, panel_index * kPanelRows + row, sums);
+    }
+  }
+}
+template <int T>
+inline void widened_tile_of(int64_t count, const LinearArgs& args, int64_t begin, int64_t end,
+                            int64_t panel_index, int64_t token) {
+  if (count == T) {
+    widened_tile<T>(args, begin, end, panel_index, token);
+  } else if constexpr (T > 1) {
+    widened_tile_of<T - 1>(count, args, begin, end, panel_index, token);
+  }
+}
+template <typename Panels>
+inline void linear_slabs(const LinearArgs& args) {
+  constexpr int64_t kSlabCols = kSlabBytes / (kPanelRows * 4);
+  for (int64_t index = args.panel_begin; index < args.panel_end; ++index) {
+    const uint8_t* panel = args.weight + index * args.panel_bytes;
+    for (int64_t begin = 0; begin < args.cols; begin += kSlabCols) {
+      const int64_t end = begin + kSlabCols < args.cols ? begin + kSlabCols : args.cols;
+      Panels::widen(panel, begin, end, static_cast<float*>(args.slab));
+      prefetch_bytes(panel + end * 2 * kPanelRows, panel + (2 * end - begin) * 2 * kPanelRows);
+      for_each_token_tile(args.num_tokens, kTileTokens, [&](int64_t token, int64_t count) {
+        widened_tile_of<kTileTokens>(count, args, begin, end, index, token);
+      });
+    }
+  }
+}
+template <typename Panels>
+void linear_widened(const LinearArgs& args) {
+  if (args.num_tokens > kTileTokens) {
+    for_each_token_piece(args, args.x_stride * 4, linear_slabs<Panels>);
+  } else {
+    linear_f32<Panels>(args);
   }
 }

@@ -28,7 +28,7 @@ struct Bf16PairPanels {
     const Activations<T> tokens(x, args.x_stride * 2);
     int64_t col = 0;
     for (; col + 2 <= args.cols; col += 2) {
-      if constexpr (T <= kPrefetchTokens) prefetch_panel<4 * kPanelRows>(panel + col * 2 * kPanelRows);
+      prefetch_panel<4 * kPanelRows>(panel + col * 2 * kPanelRows);
       GOSSAMER_UNROLL
       for (int v = 0; v < NV; ++v) weights[v] = iload(panel + col * 2 * kPanelRows + v * 64);
       add_pair(tokens, col, weights, sums);

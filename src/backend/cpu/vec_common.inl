@@ -96,7 +96,6 @@ inline float vlargest(V a) {
 // every 4 KiB, and the more tokens, the less of the panel the instructions in flight reach. 1 KiB left 40 %
 // of the bandwidth of 2 tokens unused, 16 KiB push the activations out (Zen 5, 2026-11).
 constexpr int64_t kPrefetchBytes = 8192;
-constexpr int kPrefetchTokens = 4;  // beyond, arithmetic takes longer than memory
 template <int kBytes>
 inline void prefetch_panel(const uint8_t* p) {
   GOSSAMER_UNROLL
