@@ -68,10 +68,11 @@ void ProgressLine::show(std::size_t done, std::size_t total) {
   last_ = now;
   fmt::print(stderr, "\r\033[K{}: {:.0f}%", what_,
              100.0 * static_cast<double>(done) / static_cast<double>(total));
-  if (unit_ == kBytes && done > 0) {
-    const double left = std::chrono::duration<double>(now - start_).count() *
-                        (static_cast<double>(total) / static_cast<double>(done) - 1.0);
-    fmt::print(stderr, ", {} of {}, {:.0f} s left", format_bytes(done), format_bytes(total), left);
+  if (unit_ == kBytes) fmt::print(stderr, ", {} of {}", format_bytes(done), format_bytes(total));
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  if (unit_ == kBytes && done > 0 && seconds > 1.0) {  // before that it would be a guess
+    fmt::print(stderr, ", {:.0f} s left",
+               seconds * (static_cast<double>(total) / static_cast<double>(done) - 1.0));
   }
   std::fflush(stderr);
 }

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 12> kSideFiles = {"generation_config.json",
+constexpr std::array<const char*, 11> kSideFiles = {"generation_config.json",
                                                     "tokenizer.json",
                                                     "tokenizer_config.json",
                                                     "special_tokens_map.json",
@@ -31,8 +31,7 @@ constexpr std::array<const char*, 12> kSideFiles = {"generation_config.json",
                                                     "chat_template.jinja",
                                                     "chat_template.json",
                                                     "LICENSE",
-                                                    "USAGE_POLICY",
-                                                    "README.md"};
+                                                    "USAGE_POLICY"};
 
 void print_json(const json::value& value, int indent, std::string& out) {
   const bool nested_list =

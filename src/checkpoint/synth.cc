@@ -181,8 +181,8 @@ void write_synth_checkpoint(const SynthArchitecture& architecture, const fs::pat
                             const SynthOptions& options) {
   NewFolder folder(out, {.bytes = architecture.total_bytes(), .replace = false, .source = {}});
   write_folder(architecture, folder, options);
-  folder.commit();
   if (options.progress) options.progress(architecture.total_bytes(), architecture.total_bytes());
+  folder.commit();
 }
 
 }  // namespace gossamer

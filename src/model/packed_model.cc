@@ -217,15 +217,20 @@ void resolve_packed(ModelFolder& folder, const PrecisionOptions& options) {
 void check_backend(const ModelFolder& folder, const Backend& backend) {
   if (!folder.packed) return;
   const PackManifest& packed = *folder.packed;
-  if (packed.backend == backend.name() && packed.layout == backend.image_version()) return;
-  throw Error(
-      "{}: packed for the backend {} in version {} of its layout, found {} in version {}: pack the original "
-      "model ({}) again{}",
-      folder.checkpoint->folder().string(), printable_name(packed.backend), packed.layout, backend.name(),
-      backend.image_version(), printable_name(packed.source),
-      packed.backend == backend.name()
-          ? " with this program"
-          : fmt::format(", or use --backend {}", printable_name(packed.backend)));
+  const std::string where = folder.checkpoint->folder().string();
+  const std::string source = printable_name(packed.source);
+  if (packed.backend != backend.name()) {
+    const std::string expected = printable_name(packed.backend);
+    throw Error(
+        "{}: packed for the backend {}, found --backend {}: use --backend {}, or the original model ({})",
+        where, expected, backend.name(), expected, source);
+  }
+  if (packed.layout != backend.image_version()) {
+    throw Error(
+        "{}: expected version {} of packed weights, found version {}: pack the original model ({}) again "
+        "with this program",
+        where, backend.image_version(), packed.layout, source);
+  }
 }
 
 LoadedModel load_packed(ModelFolder folder, Backend& backend, const LoadOptions& options) {

@@ -92,7 +92,7 @@ TEST(Pack, LeavesNothingWhenInterrupted) {
   const TestFolder folder;
   Terminal terminal({"pack", "synth:gpt2-large", folder / "out"});
   ASSERT_TRUE(terminal.wait_for(" s left")) << terminal.screen();
-  EXPECT_THAT(terminal.screen(), HasSubstr("MiB of "));
+  EXPECT_THAT(terminal.screen(), HasSubstr(" of 2.9 GiB, "));
   terminal.type("\x03");
   EXPECT_EQ(terminal.exit_code(), 1);
   EXPECT_THAT(terminal.screen(), HasSubstr("interrupted"));

@@ -34,7 +34,7 @@ void pack(const fs::path& model, const fs::path& out, const PrecisionOptions& pr
 Scores scores(const fs::path& folder, const std::vector<int32_t>& ids, const PrecisionOptions& precision = {},
               const BackendOptions& backend = kCpu) {
   const EngineLimits limits{
-      .max_model_len = 0, .max_num_seqs = 1, .max_batched_tokens = 320, .max_logit_rows = 320};
+      .max_model_len = std::ssize(ids), .max_num_seqs = 1, .max_batched_tokens = 320, .max_logit_rows = 320};
   return score(*make_engine(folder, backend, precision, limits).engine, ids);
 }
 
@@ -150,7 +150,7 @@ TEST(PackedFolder, RefusesOptionsThatContradict) {
   EXPECT_THAT(load_error(folder / "packed", {.dtype = "f32"}),
               HasSubstr("packed with --dtype auto, found --dtype f32"));
   EXPECT_THAT(load_error(folder / "packed", {}, {.name = "reference"}),
-              AllOf(HasSubstr("packed for the backend cpu"), HasSubstr("found reference"),
+              AllOf(HasSubstr("packed for the backend cpu"), HasSubstr("found --backend reference"),
                     HasSubstr("use --backend cpu")));
 }
 
@@ -176,7 +176,7 @@ TEST(PackedFolder, RefusesAnotherLayoutVersionOrBackend) {
   manifest.layout += 1;
   write();
   EXPECT_THAT(load_error(folder / "packed"),
-              AllOf(HasSubstr("in version 2 of its layout, found cpu in version 1"), HasSubstr("again")));
+              AllOf(HasSubstr("expected version 1 of packed weights, found version 2"), HasSubstr("again")));
   manifest.layout -= 1;
   manifest.backend = "other";
   write();
@@ -234,7 +234,6 @@ TEST(PackedFolder, FindsEveryDamage) {
       if (damaged == text) continue;
       write_file(folder / "packed" / name, damaged);
       const std::string error = load_error(folder / "packed");
-      std::error_code ignored;
       if (error.empty()) {  // only where the JSON still says the same
         EXPECT_STREQ(name, "gossamer_pack.json") << how;
         EXPECT_EQ(json::serialize(parse_json(damaged, "damaged")), json::serialize(parse_json(text, "text")))
@@ -283,9 +282,7 @@ TEST_P(Bf16Checkpoint, HoldsTheSameNumbers) {
   const auto checkpoint = Checkpoint::open(out);
   EXPECT_FALSE(checkpoint->config().has({"quantization_config"}));
   EXPECT_TRUE(fs::exists(out / "model.safetensors.index.json"));
-  EXPECT_TRUE(fs::exists(out / "model-00002-of-00002.safetensors") ||
-              fs::exists(out / "model-00003-of-00003.safetensors") ||
-              !fs::exists(out / "model-00001-of-00001.safetensors"));
+  EXPECT_FALSE(fs::exists(out / "model-00001-of-00001.safetensors")) << "one shard tests little";
   for (const auto& [name, stored] : checkpoint->tensors()) {
     EXPECT_FALSE(name.ends_with("_blocks") || name.ends_with("_scales")) << name;
     if (name.ends_with("experts.gate_up_proj")) {
