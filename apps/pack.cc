@@ -62,6 +62,7 @@ void run(const Options& options) {
       const auto backend = create_backend({.name = model.backend,
                                            .num_threads = model.num_threads,
                                            .instruction_set = model.instruction_set});
+      if (model.verbose) fmt::print(stderr, "gossamer: {}\n", backend->describe());
       bytes = pack_model(folder, *backend,
                          {.out = options.out,
                           .replace = options.force,

@@ -58,8 +58,10 @@ bool MappedFile::populate(std::span<const std::byte> range) const {
   const auto begin = reinterpret_cast<std::uintptr_t>(range.data()) / page * page;
   const auto end = reinterpret_cast<std::uintptr_t>(range.data() + range.size());
   if (range.empty()) return true;
-  // An older system does not know it (EINVAL): then the pages come when they are touched.
-  return ::madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateRead) == 0 || errno == EINVAL;
+  // Anything else (an older system does not know it: EINVAL) only means that pages come when they are
+  // touched.
+  return ::madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateRead) == 0 ||
+         (errno != EFAULT && errno != EHWPOISON);
 }
 
 void release_pages(std::span<const std::byte> range) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -120,7 +121,8 @@ class Bf16Writer {
 
   void write(const std::vector<OutTensor>& tensors, const std::filesystem::path& path) {
     std::vector<TensorSpec> specs;
-    for (const OutTensor& tensor : tensors) specs.push_back(tensor.spec);
+    std::transform(tensors.begin(), tensors.end(), std::back_inserter(specs),
+                   [](const OutTensor& tensor) { return tensor.spec; });
     SafetensorsWriter writer(path, specs, {{"format", "pt"}});
     uint64_t begin = 0;
     for (const OutTensor& tensor : tensors) {

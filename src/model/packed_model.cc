@@ -64,8 +64,10 @@ class PackWriter {
     const Precision& precision = folder_.precision;
     const auto weight =
         backend_.prepare(matrix.source, precision.format_of(matrix), precision.activation_of(matrix));
-    const WeightImage image = backend_.image(*weight);
-    write(name_of(*matrix.param), image.bytes).weight = image;
+    WeightImage image = backend_.image(*weight);
+    PackedTensor& tensor = write(name_of(*matrix.param), image.bytes);
+    image.bytes = {};  // they go with `weight`
+    tensor.weight = image;
   }
   void write(const VectorParam& vector, const ConstTensor& numbers) {
     write(name_of(vector), {numbers.bytes(), numbers.size_bytes()});
