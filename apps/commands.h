@@ -12,6 +12,7 @@ void add_chat(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_harmony(CLI::App& program);
 void add_inspect(CLI::App& program);
+void add_pack(CLI::App& program);
 void add_score(CLI::App& program);
 void add_synth(CLI::App& program);
 void add_tokenize(CLI::App& program);

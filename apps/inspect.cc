@@ -13,6 +13,7 @@
 
 #include "apps/commands.h"
 #include "apps/session.h"
+#include "apps/terminal.h"
 #include "base/cpu_info.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -25,6 +26,7 @@ struct Options {
   ModelOptions model;
   int64_t max_num_seqs = 1;
   bool json = false;
+  bool verify = false;
 };
 
 // One row of the tables: what some tensors have in common.
@@ -87,6 +89,10 @@ void tally_matrices(const Session& session, Report& report) {
   for (const ResolvedMatrix& matrix : session.folder().matrices) {
     const WeightSource& source = matrix.source;
     Tally tally;
+    if (session.folder().packed) {
+      tally.tensors = 1;
+      tally.stored = session.folder().packed->find(source.name)->size;
+    }
     for (const WeightPart& part : source.parts) {
       tally.tensors += part.scales.empty() ? 1 : 2;
       tally.stored += part.codes.size_bytes() + (part.scales.empty() ? 0 : part.scales.size_bytes());
@@ -108,6 +114,7 @@ void tally_vectors(const Session& session, Report& report) {
     std::string format;
     for (const ParamPart& part : vector.parts) {
       const StoredTensor* stored = session.folder().checkpoint->find(part.name);
+      if (stored == nullptr) continue;  // packed: all parts lie under the first one's name
       ++tally.tensors;
       tally.stored += stored->tensor.size_bytes();
       format = dtype_name(stored->tensor.dtype());
@@ -175,6 +182,12 @@ void print_text(const Session& session, const Report& report) {
   const AttentionParams& attention = info.attention;
   const Precision& precision = session.folder().precision;
   fmt::print("{}: {}\n", session.path().string(), info.architecture);
+  if (const auto& packed = session.folder().packed) {
+    fmt::print(
+        "packed        for the backend {}, layout {}, from {} with --weights {} --activations {} --dtype "
+        "{}\n",
+        packed->backend, packed->layout, packed->source, packed->weights, packed->activations, packed->dtype);
+  }
   fmt::print("layers        {}: {}\n", info.num_layers, describe_layers(info));
   fmt::print("dimensions    hidden {}, vocabulary {}, positions {}\n", info.hidden_dim, info.vocab_size,
              info.max_positions);
@@ -261,6 +274,11 @@ void print_json(const Session& session, const Report& report) {
       {"by_kind", to_json(report.by_kind)},
       {"by_format", to_json(report.by_format)},
   };
+  if (const auto& packed = session.folder().packed) {
+    object["packed"] = {{"backend", packed->backend},         {"layout", packed->layout},
+                        {"source", packed->source},           {"weights", packed->weights},
+                        {"activations", packed->activations}, {"dtype", packed->dtype}};
+  }
   object["plan"] = {{"max_model_len", plan.limits.max_model_len},
                     {"max_num_seqs", plan.limits.max_num_seqs},
                     {"max_batched_tokens", plan.limits.max_batched_tokens},
@@ -279,8 +297,22 @@ void print_json(const Session& session, const Report& report) {
   fmt::print("{}\n", json::serialize(object));
 }
 
+// As every start does it.
+void verify(const Session& session) {
+  const ModelFolder& folder = session.folder();
+  if (!folder.packed) {
+    throw Error("{}: only folders that `gossamer pack` wrote have checksums, and this is none",
+                session.path().string());
+  }
+  ThreadPool pool(session.options().num_threads > 0 ? session.options().num_threads : num_physical_cores());
+  ProgressLine line("checking " + session.path().string(), ProgressLine::kBytes);
+  verify_weights(*folder.checkpoint, *folder.packed, pool,
+                 [&](std::size_t done, std::size_t total) { line.show(done, total); });
+}
+
 void run(const Options& options) {
   const Session session(options.model);
+  if (options.verify) verify(session);
   const Report report = make_report(session, options.max_num_seqs);
   options.json ? print_json(session, report) : print_text(session, report);
   if (!report.refusal.empty()) throw Error("{}", report.refusal);
@@ -301,6 +333,8 @@ void add_inspect(CLI::App& program) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", options->json, "Print one JSON object");
+  command->add_flag("--verify", options->verify,
+                    "Compare all weights of a packed folder with their checksums, as every start does it");
   command->callback([options] { run(*options); });
 }
 

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   gossamer::apps::add_tokenize(program);
   gossamer::apps::add_harmony(program);
   gossamer::apps::add_synth(program);
+  gossamer::apps::add_pack(program);
   gossamer::apps::add_bench(program);
   try {
     CLI11_PARSE(program, argc, argv);

@@ -9,6 +9,7 @@
 #include "backend/registry.h"
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "model/packed_model.h"
 
 namespace gossamer::apps {
 namespace {
@@ -22,12 +23,12 @@ bool has_tokenizer(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
+void add_weight_options(CLI::App& command, ModelOptions& options) {
   command
-      .add_option(
-          "MODEL", options.model,
-          "Folder with config.json and safetensors files; demo: the built-in model; synth:ARCH: ARCH's "
-          "real shapes (see synth --help) with random weights, made in memory")
+      .add_option("MODEL", options.model,
+                  "Folder with config.json and safetensors files, or one that `pack` wrote; demo: the "
+                  "built-in model; synth:ARCH: ARCH's "
+                  "real shapes (see synth --help) with random weights, made in memory")
       ->required();
   command
       .add_option("--dtype", options.precision.dtype,
@@ -47,22 +48,6 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
       ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
   command
-      .add_option("--kv-cache-dtype", options.precision.kv_cache_dtype,
-                  "What keys and values are kept as: auto (as the activations), bf16, f16, f32, int8 (a "
-                  "scale for each "
-                  "head and token)")
-      ->check(CLI::IsMember({"auto", "bf16", "f16", "f32", "int8"}))
-      ->capture_default_str();
-  command
-      .add_option("--max-model-len", options.max_model_len,
-                  "Tokens of one sequence, prompt and answer; " + len_help)
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
-  command
-      .add_option("--chunk-tokens", options.chunk_tokens,
-                  "The most prompt tokens computed in one step. Results do not depend on it")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command
       .add_option(
           "--threads", options.num_threads,
           "Threads to compute with. Default: the physical cores allowed to this process. Results do not "
@@ -80,6 +65,26 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
       "Say on standard error which kernels were chosen, what memory is planned, how long things took");
 }
 
+void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
+  add_weight_options(command, options);
+  command
+      .add_option("--kv-cache-dtype", options.precision.kv_cache_dtype,
+                  "What keys and values are kept as: auto (as the activations), bf16, f16, f32, int8 (a "
+                  "scale for each "
+                  "head and token)")
+      ->check(CLI::IsMember({"auto", "bf16", "f16", "f32", "int8"}))
+      ->capture_default_str();
+  command
+      .add_option("--max-model-len", options.max_model_len,
+                  "Tokens of one sequence, prompt and answer; " + len_help)
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  command
+      .add_option("--chunk-tokens", options.chunk_tokens,
+                  "The most prompt tokens computed in one step. Results do not depend on it")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+}
+
 Session::Session(const ModelOptions& options) : options_(options) {
   path_ = options_.model;
   if (!is_synthetic(options_.model)) path_ = resolve_model_path(options_.model);
@@ -87,6 +92,7 @@ Session::Session(const ModelOptions& options) : options_(options) {
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
                              .instruction_set = options_.instruction_set});
+  check_backend(*folder_, *backend_);
   note("{}", backend_->describe());
   if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
   has_chat_form_ = tokenizer_ && info().architecture == "gpt_oss" &&
@@ -165,6 +171,7 @@ MemoryPlan Session::plan(const EngineLimits& limits) const {
   try {
     return plan_memory(*folder_, *backend_, limits, available);
   } catch (const Error& error) {
+    if (folder_->packed) throw;  // its formats are what they are
     EngineLimits asked = limits;
     if (asked.max_model_len == 0) asked.max_model_len = 1;
     if (asked.max_model_len > info().max_positions) throw;
@@ -193,8 +200,10 @@ void Session::load(const MemoryPlan& plan) {
   const std::size_t stored = folder_->checkpoint->stored_bytes();
   {
     ProgressLine line(fmt::format("loading {}", format_bytes(stored)));
-    LoadedModel loaded = load_model(*std::exchange(folder_, std::nullopt), *backend_,
-                                    [&](std::size_t done, std::size_t total) { line.show(done, total); });
+    LoadedModel loaded =
+        load_model(*std::exchange(folder_, std::nullopt), *backend_,
+                   {.progress = [&](std::size_t done, std::size_t total) { line.show(done, total); },
+                    .num_threads = options_.num_threads});
     engine_ = std::make_unique<Engine>(
         std::move(loaded), *backend_,
         EngineOptions{.limits = plan.limits,

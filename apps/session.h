@@ -39,7 +39,9 @@ struct ModelOptions {
   bool verbose = false;
 };
 
-// `len_help`: what --max-model-len means when it is not given.
+// MODEL and what chooses how its weights are prepared: the part of them that `pack` takes too.
+void add_weight_options(CLI::App& command, ModelOptions& options);
+// All of them. `len_help`: what --max-model-len means when it is not given.
 void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help);
 
 // What generation_config.json says about sampling; read before loading, which closes the folder.

@@ -12,6 +12,7 @@
 
 #include "apps/commands.h"
 #include "apps/terminal.h"
+#include "base/error.h"
 
 namespace gossamer::apps {
 namespace {
@@ -32,8 +33,12 @@ void run(const Options& options) {
   // More threads than this only wait for the disk.
   synth.num_threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
   {
-    ProgressLine line("writing " + options.architecture);
-    synth.progress = [&](uint64_t done, uint64_t total) { line.show(done, total); };
+    const InterruptFlag interrupt(InterruptFlag::kAndTermination);
+    ProgressLine line("writing " + options.architecture, ProgressLine::kBytes);
+    synth.progress = [&](uint64_t done, uint64_t total) {
+      if (interrupt.is_set()) throw Error("interrupted; {} was not written", options.out);
+      line.show(done, total);
+    };
     write_synth_checkpoint(architecture, options.out, synth);
   }
   fmt::print("{}: {}, {} tensors, {} bytes\n", options.out, options.architecture, architecture.tensors.size(),

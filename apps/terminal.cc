@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/system_memory.h"
 #include "base/utf8.h"
 
 namespace gossamer::apps {
@@ -51,7 +52,8 @@ std::string without_controls(std::string_view text) {
 
 bool is_terminal(int fd) { return isatty(fd) == 1; }
 
-ProgressLine::ProgressLine(std::string what) : what_(std::move(what)), enabled_(is_terminal(STDERR_FILENO)) {}
+ProgressLine::ProgressLine(std::string what, Unit unit)
+    : what_(std::move(what)), unit_(unit), enabled_(is_terminal(STDERR_FILENO)) {}
 
 ProgressLine::~ProgressLine() {
   if (!shown_) return;
@@ -66,6 +68,12 @@ void ProgressLine::show(std::size_t done, std::size_t total) {
   last_ = now;
   fmt::print(stderr, "\r\033[K{}: {:.0f}%", what_,
              100.0 * static_cast<double>(done) / static_cast<double>(total));
+  if (unit_ == kBytes) fmt::print(stderr, ", {} of {}", format_bytes(done), format_bytes(total));
+  const double seconds = std::chrono::duration<double>(now - start_).count();
+  if (unit_ == kBytes && done > 0 && seconds > 1.0) {  // before that it would be a guess
+    fmt::print(stderr, ", {:.0f} s left",
+               seconds * (static_cast<double>(total) / static_cast<double>(done) - 1.0));
+  }
   std::fflush(stderr);
 }
 
@@ -111,7 +119,8 @@ void AnswerPrinter::finish() {
   }
 }
 
-InterruptFlag::InterruptFlag() {
+InterruptFlag::InterruptFlag(Signals signals) : signals_({SIGINT}) {
+  if (signals == kAndTermination) signals_.insert(signals_.end(), {SIGTERM, SIGHUP});
   if (pipe2(pipe_.data(), O_NONBLOCK | O_CLOEXEC) != 0)
     throw Error("cannot make a pipe: {}", std::strerror(errno));
   interrupted = 0;
@@ -119,11 +128,11 @@ InterruptFlag::InterruptFlag() {
   struct sigaction action {};
   action.sa_handler = &note_interrupt;
   action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
+  for (const int number : signals_) sigaction(number, &action, nullptr);
 }
 
 InterruptFlag::~InterruptFlag() {
-  signal(SIGINT, SIG_DFL);
+  for (const int number : signals_) signal(number, SIG_DFL);
   close(pipe_[0]);
   close(pipe_[1]);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/harmony_stream.h"
 
@@ -18,7 +19,9 @@ bool is_terminal(int fd);
 // is a terminal.
 class ProgressLine {
  public:
-  explicit ProgressLine(std::string what);
+  // kBytes: with the bytes so far, those in all, and the time left.
+  enum Unit { kShare, kBytes };
+  explicit ProgressLine(std::string what, Unit unit = kShare);
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -27,8 +30,10 @@ class ProgressLine {
 
  private:
   std::string what_;
+  Unit unit_;
   bool enabled_;
   bool shown_ = false;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_;
 };
 
@@ -58,10 +63,11 @@ class AnswerPrinter {
   int message_ = -1;
 };
 
-// From here on Ctrl-C sets a flag instead of ending the program.
+// From here on Ctrl-C (kAndTermination: also SIGTERM and SIGHUP) sets a flag instead of ending the program.
 class InterruptFlag {
  public:
-  InterruptFlag();
+  enum Signals { kInterrupt, kAndTermination };
+  explicit InterruptFlag(Signals signals = kInterrupt);
   ~InterruptFlag();
   InterruptFlag(const InterruptFlag&) = delete;
   InterruptFlag& operator=(const InterruptFlag&) = delete;
@@ -72,6 +78,7 @@ class InterruptFlag {
   int fd() const { return pipe_[0]; }
 
  private:
+  std::vector<int> signals_;
   std::array<int, 2> pipe_ = {-1, -1};
 };
 

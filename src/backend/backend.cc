@@ -1,5 +1,8 @@
 #include "backend/backend.h"
 
+#include <cstdint>
+#include <utility>
+
 #include "base/error.h"
 
 namespace gossamer {
@@ -65,6 +68,22 @@ std::unique_ptr<Weight> Backend::prepare(const WeightSource& source, Format form
   GOSSAMER_CHECK_EQ(weight->size_bytes(),
                     prepared_bytes(format, source.num_experts, source.rows, source.cols));
   return weight;
+}
+
+WeightImage Backend::image(const Weight&) const { GOSSAMER_CHECK(false); }
+
+std::unique_ptr<Weight> Backend::do_adopt(const WeightImage&, Buffer) const { GOSSAMER_CHECK(false); }
+
+std::unique_ptr<Weight> Backend::adopt(const WeightImage& image, Buffer memory) const {
+  const std::size_t expected = prepared_bytes(image.format, image.num_experts, image.rows, image.cols);
+  if (memory.size() != expected) {
+    throw Error("expected {} bytes for {} x [{}, {}] as {}, found {}", expected, image.num_experts,
+                image.rows, image.cols, format_info(image.format).name, memory.size());
+  }
+  if (reinterpret_cast<std::uintptr_t>(memory.data()) % kImageAlignment != 0) {
+    throw Error("expected data at a multiple of {} bytes, found them elsewhere", kImageAlignment);
+  }
+  return do_adopt(image, std::move(memory));
 }
 
 void Backend::embed(const ForwardBatch& batch, const Weight& table, const Tensor& out) {

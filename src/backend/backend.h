@@ -74,6 +74,9 @@ struct StepLimits {
   int64_t head_dim = 0;
 };
 
+// Of the bytes of a WeightImage.
+inline constexpr std::size_t kImageAlignment = 64;
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -102,6 +105,16 @@ class Backend {
   // Bytes that `prepare` will hold for such a weight, padding included: the memory plan's figure.
   virtual std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows,
                                      int64_t cols) const = 0;
+
+  // The prepared form as bytes, which packed model folders hold. Version of its layout, to be raised with
+  // every change of it; 0: this backend's weights cannot be written down, and neither of the others is
+  // called.
+  virtual int image_version() const { return 0; }
+  // `weight` was prepared here and outlives the image.
+  virtual WeightImage image(const Weight& weight) const;
+  // The weight of such an image, whose bytes `memory` holds, at an address that is a multiple of
+  // kImageAlignment: used where they are, never copied. Throws Error when the image contradicts itself.
+  std::unique_ptr<Weight> adopt(const WeightImage& image, Buffer memory) const;
 
   // Makes the scratch for steps within `limits`. Called once, before the first step.
   virtual void reserve(const StepLimits& limits) = 0;
@@ -156,6 +169,7 @@ class Backend {
  private:
   virtual std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
                                              DType for_activation) = 0;
+  virtual std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory) const;
   virtual void do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add,
                         const Tensor& out) = 0;
   virtual void do_layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,

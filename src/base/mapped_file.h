@@ -28,6 +28,13 @@ class MappedFile {
   // never both resident.
   void release(std::span<const std::byte> range) const;
 
+  // This file will be read again and again, in any order: what the constructor told the system is taken back,
+  // and huge pages are asked for.
+  void expect_reuse() const;
+  // Reads the pages of a part of this file and maps them; from any thread. False when the disk does not give
+  // them, which a plain access would answer with a signal.
+  bool populate(std::span<const std::byte> range) const;
+
  private:
   std::filesystem::path path_;
   const std::byte* data_ = nullptr;

@@ -71,7 +71,7 @@ void Checkpoint::read_configs() {
 
 void Checkpoint::map_shards() {
   for (const std::filesystem::path& path : files_.shards) {
-    shards_.push_back(std::make_unique<MappedFile>(path));
+    shards_.push_back(std::make_shared<const MappedFile>(path));
     const MappedFile& file = *shards_.back();
     for (SafetensorsEntry& entry : parse_safetensors(file.bytes(), path.string())) {
       StoredTensor stored;
@@ -159,6 +159,13 @@ void Checkpoint::prefetch(std::span<const std::byte> bytes) const {
     // A wish: refusal only costs speed.
     ::madvise(reinterpret_cast<void*>(begin), std::min<std::size_t>(kStep, end - begin), MADV_WILLNEED);
   }
+}
+
+std::shared_ptr<const MappedFile> Checkpoint::share_file(const StoredTensor& stored) const {
+  for (const auto& shard : shards_) {
+    if (shard.get() == stored.file) return shard;
+  }
+  return nullptr;
 }
 
 std::size_t Checkpoint::stored_bytes() const {

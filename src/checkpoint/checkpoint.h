@@ -73,6 +73,9 @@ class Checkpoint {
   void release(std::span<const std::byte> bytes) const;
   void prefetch(std::span<const std::byte> bytes) const;
 
+  // The file of one of these tensors, for somebody who uses it longer than this; nullptr in memory.
+  std::shared_ptr<const MappedFile> share_file(const StoredTensor& stored) const;
+
   // Bytes of all tensors as stored.
   std::size_t stored_bytes() const;
 
@@ -88,7 +91,7 @@ class Checkpoint {
   CheckpointFiles files_;
   std::unique_ptr<ConfigReader> config_;
   std::unique_ptr<ConfigReader> generation_config_;
-  std::vector<std::unique_ptr<MappedFile>> shards_;
+  std::vector<std::shared_ptr<const MappedFile>> shards_;
   std::vector<std::unique_ptr<RepeatedMemory>> memory_;
   std::map<std::string, StoredTensor> tensors_;
 };

@@ -124,6 +124,17 @@ CheckpointFiles find_checkpoint_files(const fs::path& folder) {
 
   const std::vector<std::string> names = list(files.folder);
   const auto has = [&](const char* name) { return std::binary_search(names.begin(), names.end(), name); };
+  if (has(kPackManifest) || has(kPackedWeights)) {
+    for (const char* name : {kPackManifest, kPackedWeights, kConfig}) {
+      if (has(name)) continue;
+      throw Error(
+          "{}: expected {} in a packed folder, found no such file: the copy is not complete; pack the "
+          "model again",
+          files.folder.string(), name);
+    }
+    files.shards.push_back(files.folder / kPackedWeights);
+    return files;
+  }
   if (!has_weights(files.folder)) fail_without_weights(files.folder, names);
   if (!has(kConfig)) throw Error("{}: expected a {}, found none", files.folder.string(), kConfig);
 

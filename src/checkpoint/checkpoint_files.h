@@ -10,6 +10,10 @@
 
 namespace gossamer {
 
+// A packed folder (pack_manifest.h) has these two instead of a checkpoint's weights.
+inline constexpr const char* kPackManifest = "gossamer_pack.json";
+inline constexpr const char* kPackedWeights = "packed.safetensors";
+
 struct CheckpointFiles {
   std::filesystem::path folder;  // where config.json and the weights lie
   // Where side files (tokenizer.json, ...) are looked for next: MODEL for MODEL/original. Empty otherwise.
@@ -23,10 +27,11 @@ struct CheckpointFiles {
   std::optional<std::filesystem::path> find(const std::string& name) const;
 };
 
-// The files of `folder`: with model.safetensors.index.json the shards that it names; else model.safetensors;
-// else every model*.safetensors; else every *.safetensors. A folder without weights of its own whose
-// `original/` has some stands for that. Throws Error when there is no such folder, no config.json or no
-// weights, when the index is malformed, names a file outside the folder or one that is not there.
+// The files of `folder`: of a packed one packed.safetensors; with model.safetensors.index.json the shards
+// that it names; else model.safetensors; else every model*.safetensors; else every *.safetensors. A folder
+// without weights of its own whose `original/` has some stands for that. Throws Error when there is no such
+// folder, no config.json or no weights, when the index is malformed, names a file outside the folder or one
+// that is not there.
 CheckpointFiles find_checkpoint_files(const std::filesystem::path& folder);
 
 }  // namespace gossamer

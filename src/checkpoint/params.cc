@@ -315,6 +315,8 @@ int64_t MatrixParam::rows() const { return sum_rows(parts); }
 
 int64_t VectorParam::rows() const { return sum_rows(parts); }
 
+Shape VectorParam::shape() const { return num_experts > 0 ? Shape{num_experts, rows()} : Shape{rows()}; }
+
 std::vector<ResolvedMatrix> resolve_matrices(const Checkpoint& checkpoint, const ParamList& params) {
   return Resolver(checkpoint, params).resolve();
 }
@@ -336,9 +338,8 @@ void load_params(const Checkpoint& checkpoint, const ParamList& params, const Pa
     } else {
       GOSSAMER_CHECK(item.vector->tensor != nullptr);
       const std::vector<float> numbers = read_vector(checkpoint, *item.vector);
-      const int64_t rows = item.vector->rows();
-      const Shape shape = item.vector->num_experts > 0 ? Shape{item.vector->num_experts, rows} : Shape{rows};
-      *item.vector->tensor = sink.upload(ConstTensor(numbers.data(), DType::kF32, shape));
+      const Shape shape = item.vector->shape();
+      *item.vector->tensor = sink.upload(*item.vector, ConstTensor(numbers.data(), DType::kF32, shape));
     }
     // What the sink did not release itself.
     for (const std::span<const std::byte> bytes : item.bytes) checkpoint.release(bytes);

@@ -63,6 +63,7 @@ struct VectorParam {
   Tensor* tensor = nullptr;
 
   int64_t rows() const;
+  Shape shape() const;  // [rows] or [num_experts, rows]
 };
 
 struct ParamList {
@@ -86,7 +87,7 @@ std::vector<ResolvedMatrix> resolve_matrices(const Checkpoint& checkpoint, const
 // What loading calls for each parameter, in the order of the files.
 struct ParamSink {
   std::function<std::unique_ptr<Weight>(const ResolvedMatrix&)> prepare;
-  std::function<Tensor(const ConstTensor& host_f32)> upload;
+  std::function<Tensor(const VectorParam&, const ConstTensor& host_f32)> upload;
   // After each parameter: stored bytes done and in all. May be empty.
   std::function<void(std::size_t done, std::size_t total)> progress;
 };

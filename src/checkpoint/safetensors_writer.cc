@@ -19,8 +19,10 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kLengthBytes = 8;
 
-// The 8 bytes of length and the header, padded with spaces so that the data start at a multiple of 8.
-std::string make_header(const std::vector<TensorSpec>& tensors, const SafetensorsWriter::Metadata& metadata) {
+// The 8 bytes of length and the header, padded with spaces so that the data start at a multiple of
+// `alignment`.
+std::string make_header(const std::vector<TensorSpec>& tensors, const SafetensorsWriter::Metadata& metadata,
+                        uint64_t alignment) {
   json::object header;
   if (!metadata.empty()) {
     json::object strings;
@@ -42,7 +44,7 @@ std::string make_header(const std::vector<TensorSpec>& tensors, const Safetensor
     begin = end;
   }
   std::string text = json::serialize(header);
-  while (text.size() % 8 != 0) text += ' ';
+  while ((kLengthBytes + text.size()) % alignment != 0) text += ' ';
   std::string length(kLengthBytes, '\0');
   for (uint64_t i = 0; i < kLengthBytes; ++i) length[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
   return length + text;
@@ -64,9 +66,9 @@ void check_disk_space(const fs::path& path, uint64_t needed) {
 }
 
 SafetensorsWriter::SafetensorsWriter(fs::path path, const std::vector<TensorSpec>& tensors,
-                                     const Metadata& metadata)
+                                     const Metadata& metadata, uint64_t alignment)
     : path_(std::move(path)), partial_(path_.string() + ".partial") {
-  const std::string header = make_header(tensors, metadata);
+  const std::string header = make_header(tensors, metadata, alignment);
   header_bytes_ = header.size();
   for (const TensorSpec& tensor : tensors) data_bytes_ += tensor.size_bytes();
   if (header_bytes_ - kLengthBytes > kMaxSafetensorsHeader) {

@@ -1,6 +1,6 @@
 // Writes a safetensors file whose tensors' names, dtypes and shapes are known up front and whose numbers
-// arrive piece by piece: `gossamer score` streams logits, `gossamer synth` whole checkpoints, tests their
-// small files.
+// arrive piece by piece: `gossamer score` streams logits, `gossamer synth` and `gossamer pack` whole
+// folders, tests their small files.
 #pragma once
 
 #include <atomic>
@@ -39,9 +39,9 @@ class SafetensorsWriter {
   using Metadata = std::vector<std::pair<std::string, std::string>>;
 
   // Checks the disk space, makes the file and writes its header. The tensors will lie in the order of
-  // `tensors`. Throws Error naming the file when that fails.
+  // `tensors`, the first at a multiple of `alignment`. Throws Error naming the file when that fails.
   SafetensorsWriter(std::filesystem::path path, const std::vector<TensorSpec>& tensors,
-                    const Metadata& metadata = {});
+                    const Metadata& metadata = {}, uint64_t alignment = 8);
   ~SafetensorsWriter();
   SafetensorsWriter(const SafetensorsWriter&) = delete;
   SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;

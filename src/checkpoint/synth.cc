@@ -4,18 +4,16 @@
 #include <atomic>
 #include <cstring>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "checkpoint/new_folder.h"
 #include "checkpoint/synth_pools.h"
 
 namespace gossamer {
@@ -87,30 +85,6 @@ std::vector<Shard> divide(const SynthArchitecture& architecture) {
   return shards;
 }
 
-// Indented as people's checkpoints are; lists stay on one line.
-void print_json(const json::value& value, int indent, std::string& out) {
-  if (!value.is_object() || value.get_object().empty()) {
-    out += json::serialize(value);
-    return;
-  }
-  std::string_view separator = "{\n";
-  for (const auto& item : value.get_object()) {
-    const std::string key = json::serialize(json::string(item.key()));
-    out += fmt::format("{}{:{}}{}: ", separator, "", indent + 2, key);
-    print_json(item.value(), indent + 2, out);
-    separator = ",\n";
-  }
-  out += fmt::format("\n{:{}}}}", "", indent);
-}
-
-void write_json(const fs::path& path, const json::object& object) {
-  std::string text;
-  print_json(object, 0, text);
-  std::ofstream file(path);
-  file << text << '\n' << std::flush;
-  if (!file) throw Error("{}: cannot write the file", path.string());
-}
-
 // Writes the shards' tensors with all threads.
 class ShardWriter {
  public:
@@ -161,12 +135,12 @@ class ShardWriter {
     fill_chunk(chunk, scratch.data());
     try {
       writer.write_at(chunk.place, std::span(scratch).first(chunk.size));
+      const uint64_t done = done_ += chunk.size;
+      if (thread == 0 && options_.progress) options_.progress(done, total_);
     } catch (const Error&) {
       const std::lock_guard lock(failure_mutex_);
       if (!failed_.exchange(true)) failure_ = std::current_exception();
     }
-    const uint64_t done = done_ += chunk.size;
-    if (thread == 0 && options_.progress) options_.progress(done, total_);
   }
 
   const SynthArchitecture& architecture_;
@@ -181,57 +155,34 @@ class ShardWriter {
   std::exception_ptr failure_;
 };
 
-void write_folder(const SynthArchitecture& architecture, const fs::path& folder,
+void write_folder(const SynthArchitecture& architecture, const NewFolder& folder,
                   const SynthOptions& options) {
   const std::vector<Shard> shards = divide(architecture);
   ShardWriter writer(architecture, options);
   json::object weight_map;
   for (const Shard& shard : shards) {
-    writer.write(shard, folder);
+    writer.write(shard, folder.path());
     for (const std::size_t index : shard.tensors)
       weight_map[architecture.tensors[index].spec.name] = shard.file;
   }
   if (shards.size() > 1) {
-    write_json(
-        folder / "model.safetensors.index.json",
+    folder.write_json(
+        "model.safetensors.index.json",
         {{"metadata", {{"total_size", architecture.total_bytes()}}}, {"weight_map", std::move(weight_map)}});
   }
-  write_json(folder / "config.json", architecture.config);
-  write_json(folder / "generation_config.json", architecture.generation_config);
-  if (!options.tokenizer.empty()) {
-    std::error_code error;
-    fs::copy_file(options.tokenizer, folder / "tokenizer.json", error);
-    if (error) throw Error("{}: cannot copy the tokenizer: {}", options.tokenizer.string(), error.message());
-  }
+  folder.write_json("config.json", architecture.config);
+  folder.write_json("generation_config.json", architecture.generation_config);
+  if (!options.tokenizer.empty()) folder.copy(options.tokenizer, "tokenizer.json");
 }
 
 }  // namespace
 
 void write_synth_checkpoint(const SynthArchitecture& architecture, const fs::path& out,
                             const SynthOptions& options) {
-  fs::path target = fs::absolute(out).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();  // "OUT/"
-  std::error_code error;
-  if (fs::exists(target, error) && !(fs::is_directory(target, error) && fs::is_empty(target, error))) {
-    throw Error("{}: expected a folder that does not exist yet or is empty, found something there",
-                target.string());
-  }
-  check_disk_space(target, architecture.total_bytes());
-  const fs::path partial = target.string() + ".partial";
-  fs::create_directories(partial.parent_path(), error);
-  if (!fs::create_directory(partial, error)) {
-    throw Error("{}: cannot make the folder: {}", partial.string(),
-                error ? error.message() : "it is there, left by a run that was interrupted; remove it");
-  }
-  try {
-    write_folder(architecture, partial, options);
-    fs::rename(partial, target, error);
-    if (error) throw Error("{}: cannot give the folder its name: {}", target.string(), error.message());
-  } catch (...) {
-    fs::remove_all(partial, error);
-    throw;
-  }
+  NewFolder folder(out, {.bytes = architecture.total_bytes(), .replace = false, .source = {}});
+  write_folder(architecture, folder, options);
   if (options.progress) options.progress(architecture.total_bytes(), architecture.total_bytes());
+  folder.commit();
 }
 
 }  // namespace gossamer

@@ -14,7 +14,8 @@ struct SynthOptions {
   uint64_t seed = 0;
   std::filesystem::path tokenizer;  // copied as tokenizer.json; empty: none
   int num_threads = 1;
-  // Bytes of tensors written and in all; from one thread at a time. May be empty.
+  // Bytes of tensors written and in all; from one thread at a time. May be empty; an Error that it throws
+  // ends the writing.
   std::function<void(uint64_t done, uint64_t total)> progress;
 };
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "model/packed_model.h"
 #include "model/registry.h"
 
 namespace gossamer {
@@ -15,12 +16,25 @@ ModelFolder ModelFolder::open(std::unique_ptr<Checkpoint> checkpoint, const Prec
   folder.checkpoint = std::move(checkpoint);
   folder.model = create_model(folder.checkpoint->config());
   folder.params = folder.model->declare_params();
+  folder.packed = read_pack_manifest(*folder.checkpoint);
+  if (folder.packed) {
+    resolve_packed(folder, options);
+    return folder;
+  }
   folder.matrices = resolve_matrices(*folder.checkpoint, folder.params);
   folder.precision = choose_precision(folder.matrices, options);
   return folder;
 }
 
-LoadedModel load_model(ModelFolder folder, Backend& backend, const LoadProgress& progress) {
+Tensor upload_vector(const ConstTensor& host, Backend& backend, LoadedModel& loaded) {
+  Buffer& buffer = loaded.vectors.emplace_back(backend.allocate(host.size_bytes()));
+  const Tensor device = buffer.view(host.dtype(), host.shape());
+  backend.upload(host, device);
+  return device;
+}
+
+LoadedModel load_model(ModelFolder folder, Backend& backend, const LoadOptions& options) {
+  if (folder.packed) return load_packed(std::move(folder), backend, options);
   LoadedModel loaded;
   loaded.precision = folder.precision;
   const ParamSink sink{
@@ -29,14 +43,9 @@ LoadedModel load_model(ModelFolder folder, Backend& backend, const LoadProgress&
             return backend.prepare(matrix.source, loaded.precision.format_of(matrix),
                                    loaded.precision.activation_of(matrix));
           },
-      .upload =
-          [&](const ConstTensor& host) {
-            Buffer& buffer = loaded.vectors.emplace_back(backend.allocate(host.size_bytes()));
-            const Tensor device = buffer.view(host.dtype(), host.shape());
-            backend.upload(host, device);
-            return device;
-          },
-      .progress = progress,
+      .upload = [&](const VectorParam&,
+                    const ConstTensor& host) { return upload_vector(host, backend, loaded); },
+      .progress = options.progress,
   };
   load_params(*folder.checkpoint, folder.params, sink);
   loaded.model = std::move(folder.model);

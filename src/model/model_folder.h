@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/pack_manifest.h"
 #include "checkpoint/params.h"
 #include "model/model.h"
 #include "model/precision.h"
@@ -21,6 +23,7 @@ struct ModelFolder {
   ParamList params;
   std::vector<ResolvedMatrix> matrices;  // point into params
   Precision precision;
+  std::optional<PackManifest> packed;  // of a packed folder (packed_model.h); matrices have no parts then
 
   // Reads config and headers, checks every tensor against what the model declares; loads nothing. Throws
   // Error.
@@ -39,7 +42,15 @@ struct LoadedModel {
 // Stored bytes done and in all.
 using LoadProgress = std::function<void(std::size_t done, std::size_t total)>;
 
-// Loads every parameter through backend.prepare and closes the checkpoint.
-LoadedModel load_model(ModelFolder folder, Backend& backend, const LoadProgress& progress = {});
+struct LoadOptions {
+  LoadProgress progress = {};  // may be empty
+  int num_threads = 0;         // that check a packed folder; 0: the physical cores
+};
+
+// Loads every parameter through backend.prepare, or adopts a packed folder's, and closes the checkpoint.
+LoadedModel load_model(ModelFolder folder, Backend& backend, const LoadOptions& options = {});
+
+// One vector to the device, kept by `loaded`.
+Tensor upload_vector(const ConstTensor& host, Backend& backend, LoadedModel& loaded);
 
 }  // namespace gossamer

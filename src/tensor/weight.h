@@ -64,6 +64,16 @@ struct WeightSource {
   Location locate(int64_t row) const;
 };
 
+// A prepared weight as bytes, to be written to a file and used from there: Backend::image and Backend::adopt.
+struct WeightImage {
+  Format format = Format::kF32;
+  int64_t num_experts = 1;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  uint32_t flags = 0;  // the backend's own
+  std::span<const std::byte> bytes;
+};
+
 class Weight {
  public:
   virtual ~Weight() = default;

@@ -220,7 +220,7 @@ TEST(LoadParams, HandsOutEveryParameterInTheOrderOfTheFiles) {
     order.push_back(source.name);
     return std::make_unique<FakeWeight>(source);
   };
-  sink.upload = [&](const ConstTensor& host) {
+  sink.upload = [&](const VectorParam&, const ConstTensor& host) {
     order.push_back(host.shape().to_string());
     uploaded.emplace_back(host.as<float>(), host.as<float>() + host.shape().num_elements());
     return Tensor(uploaded.back().data(), DType::kF32, host.shape());

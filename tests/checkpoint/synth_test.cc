@@ -171,7 +171,7 @@ TEST(Synth, LeavesWhatIsThereAlone) {
               HasSubstr("expected a folder that does not exist yet or is empty"));
   test::fs::create_directories(folder / "out.partial");
   EXPECT_THAT(error_of([&] { write_synth_checkpoint(tiny(), folder / "out", {}); }),
-              HasSubstr("left by a run that was interrupted"));
+              HasSubstr("left by a run that was killed"));
   test::fs::create_directories(folder / "empty");
   write_synth_checkpoint(tiny(), folder / "empty", {});
   EXPECT_TRUE(test::fs::exists(folder / "empty/config.json"));
@@ -182,7 +182,7 @@ TEST(Synth, LeavesNothingWhenItFails) {
   SynthOptions options;
   options.tokenizer = folder / "missing.json";
   EXPECT_THAT(error_of([&] { write_synth_checkpoint(tiny(), folder / "out", options); }),
-              HasSubstr("missing.json: cannot copy the tokenizer"));
+              HasSubstr("missing.json: cannot copy the file"));
   SynthArchitecture huge = tiny();
   huge.tensors.push_back({{"huge", DType::kU8, {int64_t{1} << 50}}, Fill::kNormal, 0.02F});
   EXPECT_THAT(error_of([&] { write_synth_checkpoint(huge, folder / "out", {}); }),

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "backend/cpu/levels.h"
 #include "base/check.h"
@@ -79,6 +80,14 @@ void CpuBackend::begin_step(const ForwardBatch& batch) {
 std::unique_ptr<Weight> CpuBackend::do_prepare(const WeightSource& source, Format format,
                                                DType for_activation) {
   return pack_weight(source, format, for_activation == DType::kI8, pool_);
+}
+
+WeightImage CpuBackend::image(const Weight& weight) const {
+  return static_cast<const PackedWeight&>(weight).image();
+}
+
+std::unique_ptr<Weight> CpuBackend::do_adopt(const WeightImage& image, Buffer memory) const {
+  return std::make_unique<PackedWeight>(image, std::move(memory));
 }
 
 void CpuBackend::do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add,

@@ -38,6 +38,8 @@ class CpuBackend final : public Backend {
   void upload(const ConstTensor& host, const Tensor& device) override;
   void download(const ConstTensor& device, const Tensor& host) override;
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override;
+  int image_version() const override { return kPackedLayoutVersion; }
+  WeightImage image(const Weight& weight) const override;
   void reserve(const StepLimits& limits) override;
   std::size_t scratch_bytes(const StepLimits& limits) const override;
   void begin_step(const ForwardBatch& batch) override;
@@ -76,6 +78,7 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
                                      DType for_activation) override;
+  std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory) const override;
   void do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add, const Tensor& out) override;
   void do_layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,
                      const Tensor& out) override;

@@ -205,8 +205,7 @@ std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format for
     }
     source.release_expert(expert);
   }
-  const bool bf16_codes = format == Format::kBf16 || format == Format::kMxfp4;
-  weight->set_tiles(bf16_codes && source.cols % kGroupCols == 0 && exact.load());
+  weight->set_tiles(has_bf16_codes(format) && source.cols % kGroupCols == 0 && exact.load());
   weight->set_int8_activations(int8_activations && !is_dense(format));
   return weight;
 }

@@ -1,8 +1,11 @@
 #include "backend/cpu/packed_weight.h"
 
+#include <utility>
+
 #include "backend/cpu/kernel_table.h"
 #include "backend/cpu/pack_codes.h"
 #include "base/check.h"
+#include "base/error.h"
 #include "base/half.h"
 #include "tensor/formats/integer.h"
 #include "tensor/formats/mxfp4.h"
@@ -11,6 +14,10 @@ namespace gossamer::cpu {
 namespace {
 
 static_assert(mxfp4::kGroupSize == kGroupCols && integer::kGroupSize == kGroupCols);
+
+// Of WeightImage::flags.
+constexpr uint32_t kTilesFlag = 1;
+constexpr uint32_t kInt8ActivationsFlag = 2;
 
 // read(col) -> float, for one row of one panel.
 template <typename Read>
@@ -50,6 +57,33 @@ PackedWeight::PackedWeight(Format format, int64_t num_experts, int64_t rows, int
       memory_(Buffer::allocate_host(packed_bytes(format, num_experts, rows, cols))),
       num_panels_((rows + kPanelRows - 1) / kPanelRows),
       panel_bytes_(packed_panel_bytes(format, cols)) {}
+
+PackedWeight::PackedWeight(const WeightImage& image, Buffer memory)
+    : Weight(image.format, image.num_experts, image.rows, image.cols),
+      memory_(std::move(memory)),
+      num_panels_((image.rows + kPanelRows - 1) / kPanelRows),
+      panel_bytes_(packed_panel_bytes(image.format, image.cols)),
+      tiles_((image.flags & kTilesFlag) != 0),
+      int8_activations_((image.flags & kInt8ActivationsFlag) != 0) {
+  // What the kernels rely on.
+  const bool whole_groups = image.cols % kGroupCols == 0;
+  const bool tiles_suit = has_bf16_codes(image.format) && whole_groups;
+  if ((tiles_ && !tiles_suit) || (int8_activations_ && is_dense(image.format)) ||
+      (image.format == Format::kMxfp4 && !whole_groups) ||
+      (image.flags & ~(kTilesFlag | kInt8ActivationsFlag)) != 0) {
+    throw Error("expected flags and columns that suit {}, found {:#x} and {}", format_info(image.format).name,
+                image.flags, image.cols);
+  }
+}
+
+WeightImage PackedWeight::image() const {
+  return {.format = format(),
+          .num_experts = num_experts(),
+          .rows = rows(),
+          .cols = cols(),
+          .flags = (tiles_ ? kTilesFlag : 0) | (int8_activations_ ? kInt8ActivationsFlag : 0),
+          .bytes = {static_cast<const std::byte*>(memory_.data()), memory_.size()}};
+}
 
 void PackedWeight::read_row(int64_t row, bool add, float* out) const {
   GOSSAMER_CHECK(row >= 0 && row < rows());

@@ -27,14 +27,26 @@
 
 namespace gossamer::cpu {
 
+// Of everything above and of the flags of an image: to be raised with every change, so that folders packed
+// before are refused instead of misread.
+inline constexpr int kPackedLayoutVersion = 1;
+
 // Bytes of one panel; a multiple of 64.
 int64_t packed_panel_bytes(Format format, int64_t cols);
 // Bytes of a whole weight.
 std::size_t packed_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols);
 
+// Whether its codes are multiplied as bf16, which is what tiles take.
+inline bool has_bf16_codes(Format format) { return format == Format::kBf16 || format == Format::kMxfp4; }
+
 class PackedWeight final : public Weight {
  public:
   PackedWeight(Format format, int64_t num_experts, int64_t rows, int64_t cols);
+
+  // From an image; `memory` holds its bytes, and may be a mapped file. Throws Error where the flags do not
+  // suit the rest.
+  PackedWeight(const WeightImage& image, Buffer memory);
+  WeightImage image() const;
 
   std::size_t size_bytes() const override { return memory_.size(); }
 
