@@ -46,6 +46,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
                   "What enters products with int8, int4 and MXFP4 weights: auto (as --dtype says), int8")
       ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
+  command.add_option(
+      "--smoothing", options.precision.smoothing,
+      "A file of `gossamer calibrate`: int8 activations with their outliers moved into the weights");
   command
       .add_option("--kv-cache-dtype", options.precision.kv_cache_dtype,
                   "What keys and values are kept as: auto (as the activations), bf16, f16, f32, int8 (a "
@@ -182,6 +185,11 @@ MemoryPlan Session::plan(const EngineLimits& limits) const {
     }
     throw;
   }
+}
+
+void Session::observe(ProductObserver observer) {
+  GOSSAMER_CHECK(!engine_);
+  backend_ = create_observing_backend(std::move(backend_), std::move(observer));
 }
 
 void Session::load(const MemoryPlan& plan) {

@@ -15,6 +15,7 @@
 
 #include "apps/commands.h"
 #include "backend/backend.h"
+#include "backend/observing_backend.h"
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
 #include "model/model_folder.h"
@@ -77,6 +78,9 @@ class Session {
 
   // Plans; throws Error with the numbers, and with every setting that would fit, when it does not fit.
   MemoryPlan plan(const EngineLimits& limits) const;
+
+  // From here on `observer` sees what goes through the products. Before load().
+  void observe(ProductObserver observer);
 
   // Loads the weights, showing progress on a terminal, and makes the engine.
   void load(const MemoryPlan& plan);

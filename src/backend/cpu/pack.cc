@@ -87,6 +87,11 @@ void read_transposed(const PanelSource& from, float* rows) {
       rows[r * source.cols + col] = load_number<kStored>(first[r] + col * stride[r]);
     }
   }
+  for (int64_t r = 0; r < from.rows && !source.col_scales.empty(); ++r) {
+    for (int64_t col = 0; col < source.cols; ++col) {
+      rows[r * source.cols + col] *= source.col_scales[static_cast<std::size_t>(col)];
+    }
+  }
 }
 
 // The panel's numbers as floats. [from.rows, cols]
@@ -176,7 +181,7 @@ void release_rows(const WeightSource& source, int64_t expert, int64_t begin, int
 std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format format, bool int8_activations,
                                           ThreadPool& pool) {
   auto weight = std::make_unique<PackedWeight>(format, source.num_experts, source.rows, source.cols);
-  const bool converts = format != source.format || source.transposed;
+  const bool converts = format != source.format || source.transposed || !source.col_scales.empty();
   std::vector<Conversion> work(converts ? static_cast<std::size_t>(pool.num_threads()) : 0,
                                Conversion(converts ? source.cols : 0));
   std::atomic<bool> exact{true};
