@@ -72,6 +72,20 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
           "depend on it")
       ->check(CLI::Range(1, 4096));
   command
+      .add_option(
+          "--numa", options.numa,
+          "Where weights lie on a machine with several NUMA nodes: auto (interleave where there are "
+          "several), interleave (on the nodes of the allowed cores in turn), off (where first touched)")
+      ->check(CLI::IsMember({"auto", "interleave", "off"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--pin", options.pin,
+          "What threads keep to: auto (their node, where weights are interleaved over several), node, "
+          "core (a core for each: for a machine of one's own), off")
+      ->check(CLI::IsMember({"auto", "node", "core", "off"}))
+      ->capture_default_str();
+  command
       .add_option("--backend", options.backend,
                   "Where to compute: " + fmt::format("{}", fmt::join(backend_names(), ", ")))
       ->check(CLI::IsMember(backend_names()))
@@ -89,7 +103,9 @@ Session::Session(const ModelOptions& options) : options_(options) {
   folder_ = ModelFolder::open(open_checkpoint(options_.model), options_.precision);
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
-                             .instruction_set = options_.instruction_set});
+                             .instruction_set = options_.instruction_set,
+                             .numa = options_.numa,
+                             .pin = options_.pin});
   note("{}", backend_->describe());
   if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
   has_chat_form_ = tokenizer_ && info().architecture == "gpt_oss" &&

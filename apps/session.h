@@ -35,6 +35,8 @@ struct ModelOptions {
   int64_t max_model_len = 0;
   int64_t chunk_tokens = 512;
   int num_threads = 0;
+  std::string numa = "auto";
+  std::string pin = "auto";
   std::string backend = "cpu";
   std::string instruction_set;
   bool verbose = false;

@@ -2,9 +2,9 @@
 // same model in bf16, mean over the tokens of a text.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
+#include <span>
 
+#include "engine/compare_logits.h"
 #include "tests/model/fixture.h"
 
 namespace gossamer {
@@ -27,25 +27,14 @@ struct Bound {
 // in four bits (0.7 % in eight) into more: no rounding of single weights comes below that.
 constexpr Bound kBounds[] = {{"w8", 1e-3, 3e-3}, {"w8a8", 3e-3, 4e-3}, {"w4", 3e-2, 0.3}};
 
-// Probabilities of one row of logits.
-std::vector<double> softmax(const float* logits, std::size_t vocab) {
-  std::vector<double> probabilities(logits, logits + vocab);
-  const double largest = *std::max_element(probabilities.begin(), probabilities.end());
-  double sum = 0.0;
-  for (double& p : probabilities) sum += p = std::exp(p - largest);
-  for (double& p : probabilities) p /= sum;
-  return probabilities;
-}
-
 double mean_divergence(const Scores& expected, const Scores& found, std::size_t num_tokens) {
   const std::size_t vocab = expected.logits.size() / num_tokens;
   double sum = 0.0;
   for (std::size_t token = 0; token < num_tokens; ++token) {
-    const auto p = softmax(expected.logits.data() + token * vocab, vocab);
-    const auto q = softmax(found.logits.data() + token * vocab, vocab);
-    for (std::size_t i = 0; i < vocab; ++i) {
-      if (p[i] > 0.0) sum += p[i] * std::log(p[i] / std::max(q[i], 1e-300));
-    }
+    const auto row = [&](const Scores& scores) {
+      return std::span(scores.logits).subspan(token * vocab, vocab);
+    };
+    sum += compare_logits(row(expected), row(found)).divergence;
   }
   return sum / static_cast<double>(num_tokens);
 }
