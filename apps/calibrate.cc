@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/commands.h"
@@ -52,21 +53,17 @@ void run(const Options& options) {
     if (matrix.input_norm.empty() || matrix.role == WeightRole::kRouter) continue;
     by_product[matrix.parts.front().name] = &norms.at(matrix.input_norm);
   }
-  session.observe({.on_prepare =
-                       [&](const WeightSource& source) {
-                         const auto product = by_product.find(source.name);
-                         if (product == by_product.end()) return;
-                         raise(product->second->weights, source.column_maxima().data());
-                       },
-                   .on_input =
-                       [&](const std::string& name, const ObservedRows& x) {
-                         const auto product = by_product.find(name);
-                         if (product == by_product.end()) return;
-                         for (int64_t row = 0; row < x.num_rows; ++row) {
-                           raise(product->second->inputs, x.numbers + row * x.dim);
-                         }
-                       },
-                   .on_output = {}});
+  ProductObserver observer;
+  observer.on_prepare = [&](const WeightSource& source) {
+    const auto product = by_product.find(source.name);
+    if (product != by_product.end()) raise(product->second->weights, source.column_maxima().data());
+  };
+  observer.on_input = [&](const std::string& name, const ObservedRows& x) {
+    const auto product = by_product.find(name);
+    if (product == by_product.end()) return;
+    for (int64_t row = 0; row < x.num_rows; ++row) raise(product->second->inputs, x.numbers + row * x.dim);
+  };
+  session.observe(std::move(observer));
 
   const MemoryPlan plan = plan_lists(session, lists);
   SafetensorsWriter writer(options.output, specs,  // before loading: the disk may be full

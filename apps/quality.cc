@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +24,8 @@
 #include "apps/token_lists.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/system_memory.h"
+#include "checkpoint/safetensors_writer.h"
 #include "engine/compare_logits.h"
 
 namespace gossamer::apps {
@@ -32,14 +33,21 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  CorpusOptions corpus;
+  CorpusOptions corpus{.max_tokens = 1024};
   std::string json;
 };
 
 // Floats written in one run and read in the next, in a file without a name.
 class SpillFile {
  public:
-  SpillFile() : path_((std::filesystem::temp_directory_path() / "gossamer_quality_XXXXXX").string()) {
+  // Throws Error when there is no room for `size` bytes.
+  explicit SpillFile(uint64_t size)
+      : path_((std::filesystem::temp_directory_path() / "gossamer_quality_XXXXXX").string()) {
+    try {
+      check_disk_space(path_, size);
+    } catch (const Error& error) {
+      throw Error("{}; {}", error.what(), kAdvice);
+    }
     const int fd = ::mkstemp(path_.data());
     file_ = fd < 0 ? nullptr : ::fdopen(fd, "w+b");
     if (file_ == nullptr) fail("cannot make");
@@ -64,9 +72,11 @@ class SpillFile {
   }
 
  private:
+  static constexpr const char* kAdvice =
+      "a smaller --max-tokens needs less of this temporary file, TMPDIR moves it";
+
   [[noreturn]] void fail(const char* what) const {
-    throw Error("{} the temporary file {}: {}; a smaller --max-tokens needs less of it, TMPDIR moves it",
-                what, path_, std::strerror(errno));
+    throw Error("{} {}: {}; {}", what, path_, std::strerror(errno), kAdvice);
   }
 
   std::string path_;
@@ -118,14 +128,16 @@ struct Report {
   }
 };
 
-// Products of the layers: the head's outputs are the logits.
-std::set<std::string> layer_products(const ParamList& params) {
-  std::set<std::string> names;
+// Products of the layers whose outputs are seen, with their rows. The head's outputs are the logits; what the
+// experts that read a norm put out stays within the operation.
+std::map<std::string, int64_t> layer_products(const ParamList& params) {
+  std::map<std::string, int64_t> rows;
   for (const MatrixParam& matrix : params.matrices) {
-    if (matrix.role != WeightRole::kHead && matrix.role != WeightRole::kEmbedding)
-      names.insert(matrix.parts.front().name);
+    const bool in_layer = matrix.role != WeightRole::kHead && matrix.role != WeightRole::kEmbedding;
+    const bool inner = matrix.role == WeightRole::kExperts && !matrix.input_norm.empty();
+    if (in_layer && !inner) rows[matrix.parts.front().name] = matrix.rows();
   }
-  return names;
+  return rows;
 }
 
 // Opens, loads and runs one model. `on_output` sees the layers' products.
@@ -133,22 +145,24 @@ void run_model(const ModelOptions& model, const TokenLists& lists, const std::st
                const std::function<void(const std::string&, const ObservedRows&)>& on_output,
                const ListSink& on_logits) {
   Session session(model);
-  const std::set<std::string> names = layer_products(session.folder().params);
-  session.observe(
-      {.on_prepare = {}, .on_input = {}, .on_output = [&](const std::string& name, const ObservedRows& y) {
-         if (names.contains(name)) on_output(name, y);
-       }});
+  const std::map<std::string, int64_t> products = layer_products(session.folder().params);
+  ProductObserver observer;
+  observer.on_output = [&](const std::string& name, const ObservedRows& y) {
+    if (products.contains(name)) on_output(name, y);
+  };
+  session.observe(std::move(observer));
   session.load(plan_lists(session, lists));
   run_lists(session, lists, what, on_logits);
 }
 
-Report compare(const ModelOptions& chosen, const TokenLists& lists) {
+// `numbers_per_token`: logits and products, as they wait in the file.
+Report compare(const ModelOptions& chosen, const TokenLists& lists, int64_t numbers_per_token) {
   Report report{.num_tokens = total_tokens(lists), .num_lists = lists.size()};
   const auto loss_of_next = [&lists](std::size_t list, int64_t position, std::span<const float> logits) {
     const auto next = static_cast<std::size_t>(position) + 1;
     return next < lists[list].size() ? std::optional(token_loss(logits, lists[list][next])) : std::nullopt;
   };
-  SpillFile spill;
+  SpillFile spill(static_cast<uint64_t>(report.num_tokens * numbers_per_token) * sizeof(float));
   ModelOptions as_stored = chosen;
   as_stored.precision = {};
   run_model(
@@ -277,11 +291,17 @@ json::object to_json(const Report& report, const ModelOptions& model) {
 void run(const Options& options) {
   check_output_path(options.json);
   TokenLists lists;
+  int64_t numbers_per_token = 0;
   {
     const Session session(options.model);  // checks the options and reads the text; loads nothing
     lists = read_corpus(options.corpus, session);
+    numbers_per_token = session.info().vocab_size;
+    for (const auto& [name, rows] : layer_products(session.folder().params)) numbers_per_token += rows;
+    session.note(
+        "the temporary file takes {}",
+        format_bytes(static_cast<std::size_t>(total_tokens(lists) * numbers_per_token) * sizeof(float)));
   }
-  const Report report = compare(options.model, lists);
+  const Report report = compare(options.model, lists, numbers_per_token);
   print_report(report, options.model.precision);
   if (!options.json.empty())
     write_text_file(options.json, json::serialize(to_json(report, options.model)) + "\n");

@@ -112,8 +112,11 @@ std::vector<float> WeightSource::column_maxima() const {
       continue;
     }
     for (const WeightPart& part : parts) {  // in the order in which it lies: a row would touch every page
-      for (int64_t i = 0; i < cols * part.rows; ++i) {
-        take(i / part.rows, decode_dense(format, part.codes.bytes(), expert * cols * part.rows + i));
+      for (int64_t col = 0; col < cols; ++col) {
+        const int64_t begin = (expert * cols + col) * part.rows;
+        for (int64_t row = 0; row < part.rows; ++row) {
+          take(col, decode_dense(format, part.codes.bytes(), begin + row));
+        }
       }
     }
   }
