@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <map>
-#include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/numa.h"
@@ -18,12 +18,14 @@ std::vector<Core> in_turn(const std::vector<Core>& cores) {
   std::map<std::pair<int, int>, const Core*> order;  // by place within the node, node
   for (const Core& core : cores) order[{num_of_node[core.node]++, core.node}] = &core;
   std::vector<Core> turn;
+  turn.reserve(cores.size());
   for (const auto& [place, core] : order) turn.push_back(*core);
   return turn;
 }
 
 bool system_interleaves(const std::vector<Core>& cores) {
   std::vector<int> nodes;
+  nodes.reserve(cores.size());
   for (const Core& core : cores) nodes.push_back(core.node);
   const Buffer probe = Buffer::allocate_host(1);
   return interleave_memory(probe.data(), probe.size(), nodes);
