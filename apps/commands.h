@@ -8,11 +8,13 @@
 namespace gossamer::apps {
 
 void add_bench(CLI::App& program);
+void add_calibrate(CLI::App& program);
 void add_chat(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_harmony(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_pack(CLI::App& program);
+void add_quality(CLI::App& program);
 void add_score(CLI::App& program);
 void add_synth(CLI::App& program);
 void add_tokenize(CLI::App& program);

@@ -4,10 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +16,7 @@
 #include "apps/sampling_options.h"
 #include "apps/session.h"
 #include "apps/terminal.h"
+#include "apps/text_files.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -40,19 +37,6 @@ struct Options {
   bool hide_reasoning = false;
 };
 
-std::string read_prompt_file(const std::string& path) {
-  std::string text;
-  if (path == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream file(path, std::ios::binary);
-    if (!file || std::filesystem::is_directory(path)) throw Error("--prompt-file: cannot read {}", path);
-    text.assign(std::istreambuf_iterator<char>(file), {});
-    if (file.bad()) throw Error("--prompt-file: cannot read {}", path);
-  }
-  return text;
-}
-
 std::vector<int32_t> make_prompt(const Options& options, const Session& session, bool harmony) {
   if (options.token_ids) {
     for (const int32_t id : *options.token_ids) {
@@ -61,7 +45,8 @@ std::vector<int32_t> make_prompt(const Options& options, const Session& session,
     }
     return *options.token_ids;
   }
-  const std::string text = options.prompt ? *options.prompt : read_prompt_file(*options.prompt_file);
+  const std::string text =
+      options.prompt ? *options.prompt : read_text_file("--prompt-file", *options.prompt_file);
   const Tokenizer& tokenizer = session.require_tokenizer();
   if (harmony) {
     std::vector<HarmonyMessage> messages = opening_messages(options.chat);

@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
   gossamer::apps::add_generate(program);
   gossamer::apps::add_chat(program);
   gossamer::apps::add_score(program);
+  gossamer::apps::add_quality(program);
+  gossamer::apps::add_calibrate(program);
   gossamer::apps::add_inspect(program);
   gossamer::apps::add_tokenize(program);
   gossamer::apps::add_harmony(program);

@@ -47,12 +47,29 @@ void add_weight_options(CLI::App& command, ModelOptions& options) {
                   "What enters products with int8, int4 and MXFP4 weights: auto (as --dtype says), int8")
       ->check(CLI::IsMember({"auto", "int8"}))
       ->capture_default_str();
+  command.add_option(
+      "--smoothing", options.precision.smoothing,
+      "A file of `gossamer calibrate`: int8 activations with their outliers moved into the weights");
   command
       .add_option(
           "--threads", options.num_threads,
           "Threads to compute with. Default: the physical cores allowed to this process. Results do not "
           "depend on it")
       ->check(CLI::Range(1, 4096));
+  command
+      .add_option(
+          "--numa", options.numa,
+          "Where weights lie on a machine with several NUMA nodes: auto (interleave where there are "
+          "several), interleave (on the nodes of the allowed cores in turn), off (where first touched)")
+      ->check(CLI::IsMember({"auto", "interleave", "off"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--pin", options.pin,
+          "What threads keep to: auto (their node, where weights are interleaved over several), node, "
+          "core (a core for each: for a machine of one's own), off")
+      ->check(CLI::IsMember({"auto", "node", "core", "off"}))
+      ->capture_default_str();
   command
       .add_option("--backend", options.backend,
                   "Where to compute: " + fmt::format("{}", fmt::join(backend_names(), ", ")))
@@ -91,7 +108,9 @@ Session::Session(const ModelOptions& options) : options_(options) {
   folder_ = ModelFolder::open(open_checkpoint(options_.model), options_.precision);
   backend_ = create_backend({.name = options_.backend,
                              .num_threads = options_.num_threads,
-                             .instruction_set = options_.instruction_set});
+                             .instruction_set = options_.instruction_set,
+                             .numa = options_.numa,
+                             .pin = options_.pin});
   check_backend(*folder_, *backend_);
   note("{}", backend_->describe());
   if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
@@ -189,6 +208,11 @@ MemoryPlan Session::plan(const EngineLimits& limits) const {
     }
     throw;
   }
+}
+
+void Session::observe(ProductObserver observer) {
+  GOSSAMER_CHECK(!engine_);
+  backend_ = create_observing_backend(std::move(backend_), std::move(observer));
 }
 
 void Session::load(const MemoryPlan& plan) {

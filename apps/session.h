@@ -15,6 +15,7 @@
 
 #include "apps/commands.h"
 #include "backend/backend.h"
+#include "backend/observing_backend.h"
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
 #include "model/model_folder.h"
@@ -34,6 +35,8 @@ struct ModelOptions {
   int64_t max_model_len = 0;
   int64_t chunk_tokens = 512;
   int num_threads = 0;
+  std::string numa = "auto";
+  std::string pin = "auto";
   std::string backend = "cpu";
   std::string instruction_set;
   bool verbose = false;
@@ -79,6 +82,9 @@ class Session {
 
   // Plans; throws Error with the numbers, and with every setting that would fit, when it does not fit.
   MemoryPlan plan(const EngineLimits& limits) const;
+
+  // From here on `observer` sees what goes through the products. Before load().
+  void observe(ProductObserver observer);
 
   // Loads the weights, showing progress on a terminal, and makes the engine.
   void load(const MemoryPlan& plan);

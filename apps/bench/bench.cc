@@ -1,14 +1,9 @@
 #include "apps/bench/bench.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 
 #include "apps/commands.h"
 #include "base/cpu_info.h"
@@ -71,21 +66,6 @@ std::string dtype_label(DType dtype) {
   std::string label(dtype_name(dtype));
   std::transform(label.begin(), label.end(), label.begin(), [](unsigned char c) { return std::tolower(c); });
   return label;
-}
-
-void check_output_path(const std::string& path) {
-  if (path.empty()) return;
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (std::filesystem::is_directory(path) || ::access(folder.c_str(), W_OK) != 0) {
-    throw Error("{}: cannot write the file: expected a folder that can be written to, found {}", path,
-                std::filesystem::is_directory(path) ? "that the name itself is one" : std::strerror(errno));
-  }
-}
-
-void write_text_file(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text << std::flush;
-  if (!file) throw Error("{}: cannot write the file", path);
 }
 
 void add_bench(CLI::App& program) {

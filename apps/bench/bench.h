@@ -48,11 +48,4 @@ peak::Operand operand_of(DType activation);
 // "bf16", "f32", "i8".
 std::string dtype_label(DType dtype);
 
-// Throws Error naming the file when its folder is not there or cannot be written to: before hours of
-// measuring, not after. An empty path is none.
-void check_output_path(const std::string& path);
-
-// Throws Error naming the file.
-void write_text_file(const std::string& path, const std::string& text);
-
 }  // namespace gossamer::apps

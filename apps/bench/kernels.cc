@@ -16,6 +16,7 @@
 #include "apps/bench/bench.h"
 #include "apps/bench/random_weights.h"
 #include "apps/session.h"
+#include "apps/text_files.h"
 #include "backend/registry.h"
 #include "base/cpu_info.h"
 #include "base/error.h"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/bench/bench.h"
+#include "apps/text_files.h"
 #include "base/cpu_info.h"
 #include "base/system_memory.h"
 

@@ -10,6 +10,7 @@
 #include "apps/bench/model_report.h"
 #include "apps/bench/model_runs.h"
 #include "apps/session.h"
+#include "apps/text_files.h"
 #include "backend/registry.h"
 #include "base/cpu_info.h"
 #include "base/error.h"

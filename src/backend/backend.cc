@@ -63,7 +63,7 @@ std::unique_ptr<KvPool> Backend::create_kv_pool(const KvPoolConfig& config) cons
 std::unique_ptr<Weight> Backend::prepare(const WeightSource& source, Format format, DType for_activation) {
   source.check();
   GOSSAMER_CHECK(is_activation(for_activation) || for_activation == DType::kI8);
-  GOSSAMER_CHECK(format == source.format || format != Format::kMxfp4);
+  GOSSAMER_CHECK(format != Format::kMxfp4 || (source.format == format && source.col_scales.empty()));
   auto weight = do_prepare(source, format, for_activation);
   GOSSAMER_CHECK_EQ(weight->size_bytes(),
                     prepared_bytes(format, source.num_experts, source.rows, source.cols));

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
-#include <set>
+#include <map>
 #include <sstream>
+#include <system_error>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -52,7 +53,7 @@ bool request_tile_permission() {
 
 #endif
 
-std::string read_line(const std::string& path) {
+std::string read_line(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
@@ -111,23 +112,55 @@ CpuFeatures detect_cpu_features() {
   return features;
 }
 
-int num_physical_cores() {
-  int num_cores = 0;
+std::vector<Core> read_cores(const std::filesystem::path& folder, const std::vector<int>& cpus) {
+  std::vector<Core> cores;
+  std::map<std::string, std::size_t> known;  // the list of a core's hyperthreads names the core
+  for (const int cpu : cpus) {
+    const std::filesystem::path of_cpu = folder / ("cpu" + std::to_string(cpu));
+    const std::string siblings = read_line(of_cpu / "topology" / "thread_siblings_list");
+    const auto [core, is_new] = known.emplace(siblings.empty() ? of_cpu.string() : siblings, cores.size());
+    if (!is_new) {
+      cores[core->second].cpus.push_back(cpu);
+      continue;
+    }
+    int node = 0;  // where the system knows of none
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(of_cpu, none)) {
+      const std::string name = entry.path().filename().string();  // "node3"
+      if (name.rfind("node", 0) == 0 && name.find_first_not_of("0123456789", 4) == std::string::npos &&
+          name.size() > 4) {
+        node = std::stoi(name.substr(4));
+      }
+    }
+    cores.push_back({.cpus = {cpu}, .node = node});
+  }
+  return cores;
+}
+
+std::vector<Core> allowed_cores() {
+  std::vector<int> cpus;
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
-    std::set<std::string> cores;  // the list of a core's hyperthreads names the core
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (!CPU_ISSET(cpu, &allowed)) continue;
-      const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-      const std::string siblings = read_line(topology + "thread_siblings_list");
-      cores.insert(siblings.empty() ? "cpu" + std::to_string(cpu) : siblings);
+      if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
     }
-    num_cores = static_cast<int>(cores.size());
   }
+  if (cpus.empty()) cpus.push_back(0);  // a machine with more CPUs than the mask has bits
+  return read_cores("/sys/devices/system/cpu", cpus);
+}
+
+int num_physical_cores() {
+  const auto num_cores = static_cast<int>(allowed_cores().size());
   const int quota = quota_cores();
-  if (quota > 0) num_cores = std::min(num_cores, quota);
-  return std::max(num_cores, 1);
+  return quota > 0 ? std::min(num_cores, quota) : num_cores;
+}
+
+void pin_this_thread(const std::vector<int>& cpus) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  for (const int cpu : cpus) CPU_SET(cpu, &allowed);
+  (void)::sched_setaffinity(0, sizeof(allowed), &allowed);
 }
 
 std::string cpu_model_name() {

@@ -2,7 +2,9 @@
 // registers) and physical cores. Called by the CPU backend and by `gossamer info`.
 #pragma once
 
+#include <filesystem>
 #include <string>
+#include <vector>
 
 namespace gossamer {
 
@@ -16,9 +18,23 @@ struct CpuFeatures {
 // Asks the processor and, for AMX on Linux, requests the permission that its registers need.
 CpuFeatures detect_cpu_features();
 
-// Physical cores that this process may use: its affinity mask, hyperthreads of one core counted once, and
-// no more than its control group's quota. At least 1.
+// A physical core as far as this process may use it.
+struct Core {
+  std::vector<int> cpus;  // its hyperthreads, ascending
+  int node = 0;           // its NUMA node
+};
+
+// The cores of this process's affinity mask, which a container's cpuset is part of, in the order of their
+// first hyperthread. At least one.
+std::vector<Core> allowed_cores();
+// The same for other CPUs and another folder like /sys/devices/system/cpu: for tests.
+std::vector<Core> read_cores(const std::filesystem::path& folder, const std::vector<int>& cpus);
+
+// How many of them, but no more than the control group's quota. At least 1.
 int num_physical_cores();
+
+// Lets the calling thread run on these CPUs only. A wish: a CPU that was taken away since only costs speed.
+void pin_this_thread(const std::vector<int>& cpus);
 
 // "AMD EPYC 9755 128-Core Processor", or "unknown".
 std::string cpu_model_name();

@@ -1,8 +1,10 @@
 #include "base/thread_pool.h"
 
 #include <chrono>
+#include <utility>
 
 #include "base/check.h"
+#include "base/cpu_info.h"
 
 namespace gossamer {
 namespace {
@@ -46,11 +48,16 @@ constexpr uint64_t kNoTask = 0xffffffff;
 
 }  // namespace
 
-ThreadPool::ThreadPool(int num_threads) {
+ThreadPool::ThreadPool(int num_threads, std::vector<std::vector<int>> thread_cpus) {
   GOSSAMER_CHECK_GE(num_threads, 1);
+  thread_cpus.resize(static_cast<std::size_t>(num_threads));
   workers_.reserve(static_cast<std::size_t>(num_threads - 1));
-  for (int thread = 1; thread < num_threads; ++thread)
-    workers_.emplace_back([this, thread] { work(thread); });
+  for (int thread = 1; thread < num_threads; ++thread) {
+    workers_.emplace_back([this, thread, cpus = std::move(thread_cpus[static_cast<std::size_t>(thread)])] {
+      if (!cpus.empty()) pin_this_thread(cpus);
+      work(thread);
+    });
+  }
 }
 
 ThreadPool::~ThreadPool() {

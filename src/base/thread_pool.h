@@ -14,8 +14,10 @@ namespace gossamer {
 
 class ThreadPool {
  public:
-  // `num_threads` includes the caller; at least 1.
-  explicit ThreadPool(int num_threads);
+  // `num_threads` includes the caller; at least 1. `thread_cpus`: empty, or the CPUs where each thread may
+  // run. The caller's own thread is never pinned: it is not ours, and threads that it makes later would
+  // inherit that.
+  explicit ThreadPool(int num_threads, std::vector<std::vector<int>> thread_cpus = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -36,7 +38,7 @@ class ThreadPool {
   using Function = void (*)(void* body, int64_t task, int thread);
 
   void run(int64_t count, void* body, Function function);
-  void work(int thread);
+  void work(int thread);  // a worker's life
   // Takes tasks of the region that `ticket` belongs to until there are none left.
   void take_tasks(uint64_t ticket, int thread);
 

@@ -140,6 +140,7 @@ json::object to_json(const PackManifest& manifest) {
       {"backend", manifest.backend},
       {"layout", manifest.layout},
       {"weights", manifest.weights},
+      {"smoothing", manifest.smoothing},
       {"activations", manifest.activations},
       {"dtype", manifest.dtype},
       {"activation_dtype", dtype_name(manifest.activation)},
@@ -181,6 +182,7 @@ std::optional<PackManifest> read_pack_manifest(const Checkpoint& checkpoint) {
   manifest.backend = reader.get_string({"backend"});
   manifest.layout = reader.get_int({"layout"});
   manifest.weights = reader.get_string({"weights"});
+  manifest.smoothing = reader.get_string({"smoothing"});
   manifest.activations = reader.get_string({"activations"});
   manifest.dtype = reader.get_string({"dtype"});
   const std::optional<DType> activation = parse_dtype(reader.get_string({"activation_dtype"}));

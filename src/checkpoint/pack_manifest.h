@@ -42,6 +42,7 @@ struct PackManifest {
   std::string weights;
   std::string activations;
   std::string dtype;
+  std::string smoothing;  // the file's name without its folder
   DType activation = DType::kBf16;
   bool int8_activations = false;
   // Where it came from.

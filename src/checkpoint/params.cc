@@ -103,6 +103,7 @@ class Resolver {
     source.rows = param.rows();
     source.cols = param.cols;
     source.row_order = param.row_order;
+    source.col_scales = param.col_scales;
     source.release = [&checkpoint = checkpoint_](const std::byte* begin, std::size_t size) {
       checkpoint.release({begin, size});
     };
@@ -222,6 +223,7 @@ std::vector<float> read_vector(const Checkpoint& checkpoint, const VectorParam& 
     }
     begin += part.rows;
   }
+  for (std::size_t i = 0; i < param.divisors.size(); ++i) stacked[i] /= param.divisors[i];
   if (param.row_order.empty()) return stacked;
 
   GOSSAMER_CHECK_EQ(static_cast<int64_t>(param.row_order.size()), rows);

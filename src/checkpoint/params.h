@@ -45,6 +45,10 @@ struct MatrixParam {
   int64_t cols = 0;
   bool transposed = false;                  // stored [cols, rows] (Conv1D)
   std::span<const int32_t> row_order = {};  // see WeightSource::row_order
+  // The norm, by the name that its vectors give too, whose output and nothing else it is multiplied with;
+  // empty: its input is another. Only where that output goes into such matrices alone.
+  std::string input_norm = {};
+  std::span<const float> col_scales = {};  // see WeightSource::col_scales
   ShardAxis shard = ShardAxis::kReplicated;
   WeightRole role = WeightRole::kDense;
   int64_t rows_per_token =
@@ -59,6 +63,8 @@ struct VectorParam {
   std::vector<ParamPart> parts = {};
   int64_t num_experts = 0;
   std::span<const int32_t> row_order = {};
+  std::string norm = {};                 // the norm whose gain or bias it is (MatrixParam::input_norm)
+  std::span<const float> divisors = {};  // when not empty: number i is divided by divisors[i]
   ShardAxis shard = ShardAxis::kReplicated;
   Tensor* tensor = nullptr;
 

@@ -60,29 +60,34 @@ class Gpt2 : public Model {
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "h." + std::to_string(i) + ".";
-      const auto vector = [&](const std::string& name, int64_t size, ShardAxis shard, Tensor& tensor) {
-        params.vectors.push_back({.parts = {{prefix + name, size}}, .shard = shard, .tensor = &tensor});
+      const auto norm = [&](const std::string& name, Norm& target) {
+        const std::string full_name = prefix + name;
+        params.vectors.push_back(
+            {.parts = {{full_name + ".weight", hidden}}, .norm = full_name, .tensor = &target.gain});
+        params.vectors.push_back(
+            {.parts = {{full_name + ".bias", hidden}}, .norm = full_name, .tensor = &target.bias});
       };
       // Conv1D keeps its matrices as [in, out].
-      const auto conv1d = [&](const std::string& name, int64_t rows, int64_t cols, ShardAxis shard,
-                              Linear& linear) {
+      const auto conv1d = [&](const std::string& name, int64_t rows, int64_t cols,
+                              const std::string& input_norm, Linear& linear) {
+        const bool by_rows = !input_norm.empty();  // what reads a norm is cut by rows, what adds by columns
         params.matrices.push_back({.parts = {{prefix + name + ".weight", rows}},
                                    .cols = cols,
                                    .transposed = true,
-                                   .shard = shard,
+                                   .input_norm = by_rows ? prefix + input_norm : "",
+                                   .shard = by_rows ? ShardAxis::kRows : ShardAxis::kCols,
                                    .rows_per_token = rows,
                                    .weight = &linear.weight});
-        const bool by_rows = shard == ShardAxis::kRows;
-        vector(name + ".bias", rows, by_rows ? ShardAxis::kRows : ShardAxis::kReplicated, linear.bias);
+        params.vectors.push_back({.parts = {{prefix + name + ".bias", rows}},
+                                  .shard = by_rows ? ShardAxis::kRows : ShardAxis::kReplicated,
+                                  .tensor = &linear.bias});
       };
-      vector("ln_1.weight", hidden, ShardAxis::kReplicated, layer.attention_norm.gain);
-      vector("ln_1.bias", hidden, ShardAxis::kReplicated, layer.attention_norm.bias);
-      conv1d("attn.c_attn", 3 * hidden, hidden, ShardAxis::kRows, layer.qkv);
-      conv1d("attn.c_proj", hidden, hidden, ShardAxis::kCols, layer.attention_out);
-      vector("ln_2.weight", hidden, ShardAxis::kReplicated, layer.ffn_norm.gain);
-      vector("ln_2.bias", hidden, ShardAxis::kReplicated, layer.ffn_norm.bias);
-      conv1d("mlp.c_fc", info_.ffn_dim, hidden, ShardAxis::kRows, layer.ffn_in);
-      conv1d("mlp.c_proj", hidden, info_.ffn_dim, ShardAxis::kCols, layer.ffn_out);
+      norm("ln_1", layer.attention_norm);
+      conv1d("attn.c_attn", 3 * hidden, hidden, "ln_1", layer.qkv);
+      conv1d("attn.c_proj", hidden, hidden, "", layer.attention_out);
+      norm("ln_2", layer.ffn_norm);
+      conv1d("mlp.c_fc", info_.ffn_dim, hidden, "ln_2", layer.ffn_in);
+      conv1d("mlp.c_proj", hidden, info_.ffn_dim, "", layer.ffn_out);
       params.ignored.push_back(prefix + "attn.bias");  // the causal mask, kept as a buffer
       params.ignored.push_back(prefix + "attn.masked_bias");
     }

@@ -72,31 +72,36 @@ class GptNeox : public Model {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "gpt_neox.layers." + std::to_string(i) + ".";
       const auto norm = [&](const std::string& name, Norm& target) {
-        params.vectors.push_back({.parts = {{prefix + name + ".weight", hidden}}, .tensor = &target.gain});
-        params.vectors.push_back({.parts = {{prefix + name + ".bias", hidden}}, .tensor = &target.bias});
+        const std::string full_name = prefix + name;
+        params.vectors.push_back(
+            {.parts = {{full_name + ".weight", hidden}}, .norm = full_name, .tensor = &target.gain});
+        params.vectors.push_back(
+            {.parts = {{full_name + ".bias", hidden}}, .norm = full_name, .tensor = &target.bias});
       };
-      const auto linear = [&](const std::string& name, int64_t rows, int64_t cols, ShardAxis shard,
-                              bool with_bias, std::span<const int32_t> row_order, Linear& target) {
+      const auto linear = [&](const std::string& name, int64_t rows, int64_t cols,
+                              const std::string& input_norm, bool with_bias,
+                              std::span<const int32_t> row_order, Linear& target) {
+        const bool by_rows = !input_norm.empty();  // what reads a norm is cut by rows, what adds by columns
         params.matrices.push_back({.parts = {{prefix + name + ".weight", rows}},
                                    .cols = cols,
                                    .row_order = row_order,
-                                   .shard = shard,
+                                   .input_norm = by_rows ? prefix + input_norm : "",
+                                   .shard = by_rows ? ShardAxis::kRows : ShardAxis::kCols,
                                    .rows_per_token = rows,
                                    .weight = &target.weight});
         if (!with_bias) return;
-        params.vectors.push_back(
-            {.parts = {{prefix + name + ".bias", rows}},
-             .row_order = row_order,
-             .shard = shard == ShardAxis::kRows ? ShardAxis::kRows : ShardAxis::kReplicated,
-             .tensor = &target.bias});
+        params.vectors.push_back({.parts = {{prefix + name + ".bias", rows}},
+                                  .row_order = row_order,
+                                  .shard = by_rows ? ShardAxis::kRows : ShardAxis::kReplicated,
+                                  .tensor = &target.bias});
       };
       norm("input_layernorm", layer.attention_norm);
       norm("post_attention_layernorm", layer.ffn_norm);
-      linear("attention.query_key_value", 3 * hidden, hidden, ShardAxis::kRows, attention_bias_,
+      linear("attention.query_key_value", 3 * hidden, hidden, "input_layernorm", attention_bias_,
              qkv_row_order_, layer.qkv);
-      linear("attention.dense", hidden, hidden, ShardAxis::kCols, attention_bias_, {}, layer.attention_out);
-      linear("mlp.dense_h_to_4h", info_.ffn_dim, hidden, ShardAxis::kRows, true, {}, layer.ffn_in);
-      linear("mlp.dense_4h_to_h", hidden, info_.ffn_dim, ShardAxis::kCols, true, {}, layer.ffn_out);
+      linear("attention.dense", hidden, hidden, "", attention_bias_, {}, layer.attention_out);
+      linear("mlp.dense_h_to_4h", info_.ffn_dim, hidden, "post_attention_layernorm", true, {}, layer.ffn_in);
+      linear("mlp.dense_4h_to_h", hidden, info_.ffn_dim, "", true, {}, layer.ffn_out);
       for (const char* buffer :
            {"attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"}) {
         params.ignored.push_back(prefix + buffer);

@@ -61,24 +61,35 @@ class GptOss : public Model {
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "model.layers." + std::to_string(i) + ".";
+      const std::string attention_norm = prefix + "input_layernorm";
+      const std::string ffn_norm = prefix + "post_attention_layernorm";
       const auto vector = [&](std::vector<ParamPart> parts, ShardAxis shard, Tensor& tensor) {
         for (ParamPart& part : parts) part.name = prefix + part.name;
         params.vectors.push_back({.parts = std::move(parts), .shard = shard, .tensor = &tensor});
       };
-      const auto matrix = [&](std::vector<ParamPart> parts, int64_t cols, ShardAxis shard,
-                              std::unique_ptr<Weight>& weight, WeightRole role = WeightRole::kDense) {
+      const auto norm = [&](const std::string& name, Tensor& gain) {
+        params.vectors.push_back({.parts = {{name + ".weight", hidden}}, .norm = name, .tensor = &gain});
+      };
+      const auto matrix = [&](std::vector<ParamPart> parts, int64_t cols, const std::string& input_norm,
+                              ShardAxis shard, std::unique_ptr<Weight>& weight,
+                              WeightRole role = WeightRole::kDense) {
         for (ParamPart& part : parts) part.name = prefix + part.name;
-        MatrixParam param{
-            .parts = std::move(parts), .cols = cols, .shard = shard, .role = role, .weight = &weight};
+        MatrixParam param{.parts = std::move(parts),
+                          .cols = cols,
+                          .input_norm = input_norm,
+                          .shard = shard,
+                          .role = role,
+                          .weight = &weight};
         param.rows_per_token = param.rows();
         params.matrices.push_back(std::move(param));
       };
       const auto experts = [&](const std::string& name, int64_t rows, int64_t cols,
-                               std::unique_ptr<Weight>& weight, Tensor& bias) {
+                               const std::string& input_norm, std::unique_ptr<Weight>& weight, Tensor& bias) {
         const std::string full_name = prefix + "mlp.experts." + name;
         params.matrices.push_back({.parts = {{full_name, rows}},
                                    .num_experts = info_.num_experts,
                                    .cols = cols,
+                                   .input_norm = input_norm,
                                    .shard = ShardAxis::kExperts,
                                    .role = WeightRole::kExperts,
                                    .rows_per_token = rows * info_.num_experts_per_token,
@@ -88,12 +99,12 @@ class GptOss : public Model {
                                   .shard = ShardAxis::kExperts,
                                   .tensor = &bias});
       };
-      vector({{"input_layernorm.weight", hidden}}, ShardAxis::kReplicated, layer.attention_norm);
+      norm(attention_norm, layer.attention_norm);
       matrix({{"self_attn.q_proj.weight", q_rows},
               {"self_attn.k_proj.weight", kv_rows},
               {"self_attn.v_proj.weight", kv_rows}},
-             hidden, ShardAxis::kRows, layer.qkv);
-      matrix({{"self_attn.o_proj.weight", hidden}}, q_rows, ShardAxis::kCols, layer.attention_out);
+             hidden, attention_norm, ShardAxis::kRows, layer.qkv);
+      matrix({{"self_attn.o_proj.weight", hidden}}, q_rows, "", ShardAxis::kCols, layer.attention_out);
       if (attention_bias_) {
         vector({{"self_attn.q_proj.bias", q_rows},
                 {"self_attn.k_proj.bias", kv_rows},
@@ -102,12 +113,12 @@ class GptOss : public Model {
         vector({{"self_attn.o_proj.bias", hidden}}, ShardAxis::kReplicated, layer.attention_out_bias);
       }
       vector({{"self_attn.sinks", attention.num_heads}}, ShardAxis::kRows, layer.attention.sinks);
-      vector({{"post_attention_layernorm.weight", hidden}}, ShardAxis::kReplicated, layer.ffn_norm);
-      matrix({{"mlp.router.weight", info_.num_experts}}, hidden, ShardAxis::kReplicated, layer.router,
-             WeightRole::kRouter);
+      norm(ffn_norm, layer.ffn_norm);
+      matrix({{"mlp.router.weight", info_.num_experts}}, hidden, ffn_norm, ShardAxis::kReplicated,
+             layer.router, WeightRole::kRouter);
       vector({{"mlp.router.bias", info_.num_experts}}, ShardAxis::kReplicated, layer.router_bias);
-      experts("gate_up_proj", 2 * info_.ffn_dim, hidden, layer.gate_up, layer.gate_up_bias);
-      experts("down_proj", hidden, info_.ffn_dim, layer.down, layer.down_bias);
+      experts("gate_up_proj", 2 * info_.ffn_dim, hidden, ffn_norm, layer.gate_up, layer.gate_up_bias);
+      experts("down_proj", hidden, info_.ffn_dim, "", layer.down, layer.down_bias);
     }
     params.vectors.push_back({.parts = {{"model.norm.weight", hidden}}, .tensor = &final_norm_});
     params.matrices.push_back({.parts = {{"lm_head.weight", info_.vocab_size}},

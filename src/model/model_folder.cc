@@ -23,6 +23,11 @@ ModelFolder ModelFolder::open(std::unique_ptr<Checkpoint> checkpoint, const Prec
   }
   folder.matrices = resolve_matrices(*folder.checkpoint, folder.params);
   folder.precision = choose_precision(folder.matrices, options);
+  if (!options.smoothing.empty()) {
+    folder.smoothing = read_smoothing(options.smoothing, folder.params);
+    apply_smoothing(folder.smoothing, folder.precision, folder.matrices, folder.params);
+    folder.matrices = resolve_matrices(*folder.checkpoint, folder.params);
+  }
   return folder;
 }
 

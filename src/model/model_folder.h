@@ -14,12 +14,14 @@
 #include "checkpoint/params.h"
 #include "model/model.h"
 #include "model/precision.h"
+#include "model/smoothing.h"
 
 namespace gossamer {
 
 struct ModelFolder {
   std::unique_ptr<Checkpoint> checkpoint;
   std::unique_ptr<Model> model;
+  Smoothing smoothing;  // params points into it
   ParamList params;
   std::vector<ResolvedMatrix> matrices;  // point into params
   Precision precision;

@@ -146,6 +146,7 @@ std::size_t pack_model(const ModelFolder& folder, Backend& backend, const PackOp
                         .weights = options.precision.weights,
                         .activations = options.precision.activations,
                         .dtype = options.precision.dtype,
+                        .smoothing = fs::path(options.precision.smoothing).filename().string(),
                         .activation = folder.precision.activation,
                         .int8_activations = folder.precision.weights.int8_activations,
                         .source = options.source,
@@ -181,6 +182,9 @@ void resolve_packed(ModelFolder& folder, const PrecisionOptions& options) {
   check_option(folder, "--weights", options.weights, manifest.weights);
   check_option(folder, "--activations", options.activations, manifest.int8_activations ? "int8" : "auto");
   check_option(folder, "--dtype", options.dtype, manifest.dtype);
+  // Smoothing is in the weights; a file of the same name may be another one.
+  check_option(folder, "--smoothing", options.smoothing.empty() ? "auto" : options.smoothing,
+               manifest.smoothing.empty() ? "nothing" : manifest.smoothing);
   const auto fail = [&](const std::string& name, const std::string& expected) {
     throw Error("{}: {}: expected {} as config.json says, found something else packed; pack the model again",
                 folder.checkpoint->folder().string(), name, expected);

@@ -21,6 +21,8 @@ struct PrecisionOptions {
   std::string activations = "auto";
   // auto (the activations' type), bf16, f16, f32, int8: what keys and values are kept as.
   std::string kv_cache_dtype = "auto";
+  // A file of `gossamer calibrate` (model/smoothing.h); empty: activations are rounded as they are.
+  std::string smoothing;
 };
 
 // The format of each part of a model; nothing: as stored.

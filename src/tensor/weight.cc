@@ -1,5 +1,8 @@
 #include "tensor/weight.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "base/check.h"
 #include "base/half.h"
 #include "tensor/formats/mxfp4.h"
@@ -62,6 +65,7 @@ void WeightSource::check() const {
   }
   GOSSAMER_CHECK_EQ(stacked, rows);
   if (!row_order.empty()) GOSSAMER_CHECK_EQ(static_cast<int64_t>(row_order.size()), rows);
+  if (!col_scales.empty()) GOSSAMER_CHECK_EQ(static_cast<int64_t>(col_scales.size()), cols);
 }
 
 WeightSource::Location WeightSource::locate(int64_t row) const {
@@ -88,6 +92,38 @@ const std::byte* WeightSource::row_scales(int64_t expert, int64_t row) const {
 }
 
 void WeightSource::decode_row(int64_t expert, int64_t row, float* out) const {
+  decode_stored_row(expert, row, out);
+  for (std::size_t col = 0; col < col_scales.size(); ++col) out[col] *= col_scales[col];
+}
+
+std::vector<float> WeightSource::column_maxima() const {
+  std::vector<float> maxima(static_cast<std::size_t>(cols), 0.0F);
+  const auto take = [&maxima](int64_t col, float value) {
+    float& largest = maxima[static_cast<std::size_t>(col)];
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  };
+  std::vector<float> numbers(static_cast<std::size_t>(cols));
+  for (int64_t expert = 0; expert < num_experts; ++expert) {
+    if (!transposed) {
+      for (int64_t row = 0; row < rows; ++row) {
+        decode_stored_row(expert, row, numbers.data());
+        for (int64_t col = 0; col < cols; ++col) take(col, numbers[static_cast<std::size_t>(col)]);
+      }
+      continue;
+    }
+    for (const WeightPart& part : parts) {  // in the order in which it lies: a row would touch every page
+      for (int64_t col = 0; col < cols; ++col) {
+        const int64_t begin = (expert * cols + col) * part.rows;
+        for (int64_t row = 0; row < part.rows; ++row) {
+          take(col, decode_dense(format, part.codes.bytes(), begin + row));
+        }
+      }
+    }
+  }
+  return maxima;
+}
+
+void WeightSource::decode_stored_row(int64_t expert, int64_t row, float* out) const {
   if (format == Format::kMxfp4) {
     const auto* codes = reinterpret_cast<const uint8_t*>(row_codes(expert, row));
     const auto* scales = reinterpret_cast<const uint8_t*>(row_scales(expert, row));

@@ -37,6 +37,9 @@ struct WeightSource {
   bool transposed = false;  // dense formats only: stored [cols, rows] (GPT-2's Conv1D, BF16 GPT-OSS experts)
   // When not empty: logical row i is stored row row_order[i] (of the stacked parts). Borrowed from the model.
   std::span<const int32_t> row_order;
+  // When not empty: column j stands for its stored numbers times col_scales[j] (model/smoothing.h). Not with
+  // mxfp4 as it is stored, whose codes take no factor of a column.
+  std::span<const float> col_scales;
   std::vector<WeightPart> parts;
 
   // Called with bytes that will not be read again, so that the source and its prepared copy are never both
@@ -48,6 +51,10 @@ struct WeightSource {
 
   // Copies one logical row of one expert as floats, decoded by the format's scalar rule. [cols]
   void decode_row(int64_t expert, int64_t row, float* out) const;
+
+  // The largest |number| of each column over all rows and experts, without col_scales; 0 where none is
+  // finite. [cols]
+  std::vector<float> column_maxima() const;
 
   // The stored bytes of one logical row, for formats that a backend repacks without decoding. Not transposed.
   const std::byte* row_codes(int64_t expert, int64_t row) const;   // cols * bits / 8 bytes
@@ -62,6 +69,8 @@ struct WeightSource {
     int64_t row;  // within the part
   };
   Location locate(int64_t row) const;
+  // Without col_scales.
+  void decode_stored_row(int64_t expert, int64_t row, float* out) const;
 };
 
 // A prepared weight as bytes, to be written to a file and used from there: Backend::image and Backend::adopt.

@@ -89,5 +89,29 @@ INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolOf, testing::Values(1, 2, 3, 8));
 
 TEST(CpuInfo, CountsAtLeastOneCore) { EXPECT_GE(num_physical_cores(), 1); }
 
+std::vector<int> cpus_of_this_thread() {
+  std::vector<int> cpus;
+  for (const Core& core : allowed_cores()) cpus.insert(cpus.end(), core.cpus.begin(), core.cpus.end());
+  return cpus;
+}
+
+TEST(ThreadPool, PinsItsWorkersAndNotItsCaller) {
+  const std::vector<int> before = cpus_of_this_thread();
+  const std::vector<int> last = {before.back()};
+  ThreadPool pool(2, {{before.front()}, last});
+  std::atomic<bool> worker_seen{false};
+  for (int region = 0; region < 1000 && !worker_seen; ++region) {
+    pool.parallel_for(2, [&](int64_t, int thread) {
+      if (thread == 1) {
+        EXPECT_EQ(cpus_of_this_thread(), last);
+        worker_seen = true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+  }
+  EXPECT_TRUE(worker_seen);
+  EXPECT_EQ(cpus_of_this_thread(), before);
+}
+
 }  // namespace
 }  // namespace gossamer

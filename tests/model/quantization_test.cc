@@ -2,21 +2,34 @@
 // same model in bf16, mean over the tokens of a text.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
+#include <span>
 
+#include "engine/compare_logits.h"
 #include "tests/model/fixture.h"
 
 namespace gossamer {
 namespace {
 
-// A question and its answer in Harmony, as the demo model writes them.
+// Six questions and their answers in Harmony, as the demo model writes them.
 const std::vector<int32_t> kDemoText = {
-    2035, 389, 2037, 329,  327, 372,  361, 11,   306, 368, 355,  335,  367, 357,  385, 373, 341, 395, 392,
-    25,   220, 319,  19,   12,  351,  290, 391,  25,  466, 290,  2,    388, 386,  25,  377, 11,  346, 11,
-    381,  13,  382,  347,  352, 394,  318, 363,  393, 13,  2036, 2035, 291, 2037, 455, 277, 284, 278, 279,
-    898,  30,  2036, 2035, 287, 2034, 305, 2037, 300, 402, 411,  318,  284, 278,  279, 898, 13,  417, 277,
-    797,  13,  2036, 2035, 287, 2034, 312, 2037, 300, 278, 279,  898,  277, 797,  13};
+    2035, 389,  2037, 329,  327,  372,  361,  11,   306,  368,  355,  335,  367,  357,  385,  373,  341,
+    395,  392,  25,   220,  319,  19,   12,   351,  290,  391,  25,   466,  290,  2,    388,  386,  25,
+    377,  11,   346,  11,   381,  13,   382,  347,  352,  394,  318,  363,  393,  13,   2036, 2035, 291,
+    2037, 455,  277,  284,  278,  279,  898,  30,   2036, 2035, 287,  2034, 305,  2037, 300,  402,  411,
+    318,  284,  278,  279,  898,  13,   417,  277,  797,  13,   2036, 2035, 287,  2034, 312,  2037, 300,
+    278,  279,  898,  277,  797,  13,   2036, 2035, 291,  2037, 455,  277,  284,  278,  279,  1266, 30,
+    2036, 2035, 287,  2034, 305,  2037, 300,  402,  411,  318,  284,  278,  279,  1266, 13,   417,  277,
+    1017, 13,   2036, 2035, 287,  2034, 312,  2037, 300,  278,  279,  1266, 277,  1017, 13,   2036, 2035,
+    291,  2037, 455,  277,  284,  278,  279,  1367, 30,   2036, 2035, 287,  2034, 305,  2037, 300,  402,
+    411,  318,  284,  278,  279,  1367, 13,   417,  277,  1836, 13,   2036, 2035, 287,  2034, 312,  2037,
+    300,  278,  279,  1367, 277,  1836, 13,   2036, 2035, 291,  2037, 832,  0,    2036, 2035, 287,  2034,
+    305,  2037, 300,  402,  881,  611,  510,  13,   298,  474,  724,  13,   2036, 2035, 287,  2034, 312,
+    2037, 832,  0,    943,  728,  298,  634,  481,  1263, 30,   2036, 2035, 291,  2037, 840,  327,  481,
+    30,   2036, 2035, 287,  2034, 305,  2037, 300,  402,  411,  1832, 298,  507,  13,   298,  474,  724,
+    13,   2036, 2035, 287,  2034, 312,  2037, 40,   507,  1875, 11,   1273, 481,  0,    943,  728,  298,
+    634,  481,  30,   2036, 2035, 291,  2037, 1544, 327,  481,  30,   2036, 2035, 287,  2034, 305,  2037,
+    300,  402,  411,  1178, 298,  507,  13,   298,  474,  724,  13,   2036, 2035, 287,  2034, 312,  2037,
+    40,   507,  284,  1320, 550,  335,  11,   306,  551,  355,  335,  540,  284,  1931, 1938, 1939, 13};
 
 struct Bound {
   const char* weights;
@@ -27,25 +40,14 @@ struct Bound {
 // in four bits (0.7 % in eight) into more: no rounding of single weights comes below that.
 constexpr Bound kBounds[] = {{"w8", 1e-3, 3e-3}, {"w8a8", 3e-3, 4e-3}, {"w4", 3e-2, 0.3}};
 
-// Probabilities of one row of logits.
-std::vector<double> softmax(const float* logits, std::size_t vocab) {
-  std::vector<double> probabilities(logits, logits + vocab);
-  const double largest = *std::max_element(probabilities.begin(), probabilities.end());
-  double sum = 0.0;
-  for (double& p : probabilities) sum += p = std::exp(p - largest);
-  for (double& p : probabilities) p /= sum;
-  return probabilities;
-}
-
 double mean_divergence(const Scores& expected, const Scores& found, std::size_t num_tokens) {
   const std::size_t vocab = expected.logits.size() / num_tokens;
   double sum = 0.0;
   for (std::size_t token = 0; token < num_tokens; ++token) {
-    const auto p = softmax(expected.logits.data() + token * vocab, vocab);
-    const auto q = softmax(found.logits.data() + token * vocab, vocab);
-    for (std::size_t i = 0; i < vocab; ++i) {
-      if (p[i] > 0.0) sum += p[i] * std::log(p[i] / std::max(q[i], 1e-300));
-    }
+    const auto row = [&](const Scores& scores) {
+      return std::span(scores.logits).subspan(token * vocab, vocab);
+    };
+    sum += compare_logits(row(expected), row(found)).divergence;
   }
   return sum / static_cast<double>(num_tokens);
 }

@@ -92,5 +92,28 @@ TEST(WeightSource, RefusesPartsThatDoNotFit) {
   EXPECT_DEATH(source.check(), "check failed");
 }
 
+TEST(WeightSource, ColumnScalesMultiplyWhatIsDecodedButNotTheColumnMaxima) {
+  // Two experts of [2 rows, 3 cols], stored as they are and transposed.
+  const std::array<float, 12> plain = {1, -2, 3, -4, 5, 0, 7, 8, -9, 0, 1, 2};
+  const std::array<float, 12> transposed = {1, -4, -2, 5, 3, 0, 7, 0, 8, 1, -9, 2};
+  const std::vector<float> scales = {2, 0.5F, 4};
+  for (const bool is_transposed : {false, true}) {
+    WeightSource source{.name = "w",
+                        .format = Format::kF32,
+                        .num_experts = 2,
+                        .rows = 2,
+                        .cols = 3,
+                        .transposed = is_transposed};
+    const Shape shape = is_transposed ? Shape{2, 3, 2} : Shape{2, 2, 3};
+    source.parts.push_back(
+        {.rows = 2, .codes = ConstTensor((is_transposed ? transposed : plain).data(), DType::kF32, shape)});
+    source.col_scales = scales;
+    source.check();
+    EXPECT_EQ(row_of(source, 0, 1), (std::vector<float>{-8, 2.5F, 0}));
+    EXPECT_EQ(row_of(source, 1, 0), (std::vector<float>{14, 4, -36}));
+    EXPECT_EQ(source.column_maxima(), (std::vector<float>{7, 8, 9}));
+  }
+}
+
 }  // namespace
 }  // namespace gossamer

@@ -2,6 +2,7 @@
 //
 // A page holds, per kv head, its keys transposed [head_dim, kPageTokens], so that a vector register holds one
 // dimension of several keys, and its values [kPageTokens, head_dim]; an int8 page ends with their scales.
+// bf16 lies in pairs (bf16_key_at, bf16_value_at): of dimensions of a key, of keys in the values.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -41,23 +42,24 @@ int64_t kv_head_bytes(const KvPoolConfig& config) {
 // Where the scales of an int8 page begin.
 int64_t kv_scales_at(const KvPoolConfig& config) { return 2 * config.num_kv_heads * kv_head_bytes(config); }
 
-// Number i of x goes to element i * stride of `base`.
-void put_kv(std::byte* base, DType dtype, int64_t stride, const float* x, int64_t count, uint16_t* scale) {
+// Number i of x goes to element at(i) of `base`.
+template <typename At>
+void put_kv(std::byte* base, DType dtype, const float* x, int64_t count, uint16_t* scale, At at) {
   switch (dtype) {
     case DType::kF32:
-      for (int64_t i = 0; i < count; ++i) reinterpret_cast<float*>(base)[i * stride] = x[i];
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<float*>(base)[at(i)] = x[i];
       return;
     case DType::kBf16:
-      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[i * stride] = float_to_bf16(x[i]);
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[at(i)] = float_to_bf16(x[i]);
       return;
     case DType::kF16:
-      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[i * stride] = float_to_f16(x[i]);
+      for (int64_t i = 0; i < count; ++i) reinterpret_cast<uint16_t*>(base)[at(i)] = float_to_f16(x[i]);
       return;
     case DType::kI8: {
       std::array<int8_t, kMaxInt8HeadDim> codes;
       *scale = quantize_kv(x, count, codes.data());
       for (int64_t i = 0; i < count; ++i) {
-        reinterpret_cast<int8_t*>(base)[i * stride] = codes[static_cast<std::size_t>(i)];
+        reinterpret_cast<int8_t*>(base)[at(i)] = codes[static_cast<std::size_t>(i)];
       }
       return;
     }
@@ -107,7 +109,6 @@ void CpuBackend::do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, 
   const auto half = static_cast<int64_t>(rope.inv_freq.size());
   const float* cosines = half > 0 ? rope_table(batch, rope) : nullptr;
   const DType dtype = pool.config().dtype;
-  const auto element = static_cast<int64_t>(dtype_size(dtype));
   const int64_t head_bytes = kv_head_bytes(pool.config());
   const auto* sequences = layout_.token_sequence.in<int32_t>(scratch_);
   const PageTables& tables = batch.page_tables[static_cast<std::size_t>(layer.kind)];
@@ -134,8 +135,12 @@ void CpuBackend::do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, 
       auto* key_scale =
           reinterpret_cast<uint16_t*>(page + kv_scales_at(pool.config())) + head * kPageTokens + slot;
       uint16_t* value_scale = key_scale + params.num_kv_heads * kPageTokens;
-      put_kv(keys + slot * element, dtype, kPageTokens, k, head_dim, key_scale);
-      put_kv(values + slot * head_dim * element, dtype, 1, v, head_dim, value_scale);
+      const bool pairs = dtype == DType::kBf16;
+      put_kv(keys, dtype, k, head_dim, key_scale, [=](int64_t dim) {
+        return pairs ? bf16_key_at(slot, dim, head_dim) : dim * kPageTokens + slot;
+      });
+      put_kv(values, dtype, v, head_dim, value_scale,
+             [=](int64_t dim) { return pairs ? bf16_value_at(slot, dim, head_dim) : slot * head_dim + dim; });
     }
   };
   pool_.parallel_for((num_tokens + kRopeTokensPerTask - 1) / kRopeTokensPerTask, [&](int64_t task, int) {

@@ -16,11 +16,12 @@ namespace gossamer {
 namespace cpu {
 static_assert(kNumFormats == gossamer::kNumFormats);
 
-CpuBackend::CpuBackend(const KernelTable& kernels, int num_threads) : kernels_(kernels), pool_(num_threads) {}
+CpuBackend::CpuBackend(const KernelTable& kernels, int num_threads, Placement placement)
+    : kernels_(kernels), placement_(std::move(placement)), pool_(num_threads, placement_.thread_cpus) {}
 
 std::string CpuBackend::describe() const {
-  std::string text =
-      fmt::format("cpu: {}, {} threads on {}", kernels_.level, pool_.num_threads(), cpu_model_name());
+  std::string text = fmt::format("cpu: {}, {} threads on {}{}", kernels_.level, pool_.num_threads(),
+                                 cpu_model_name(), placement_.description);
   for (const Format format : kAllFormats) {
     const auto index = static_cast<std::size_t>(format);
     const char* bf16 = "widened, f32 fma";
@@ -79,7 +80,7 @@ void CpuBackend::begin_step(const ForwardBatch& batch) {
 
 std::unique_ptr<Weight> CpuBackend::do_prepare(const WeightSource& source, Format format,
                                                DType for_activation) {
-  return pack_weight(source, format, for_activation == DType::kI8, pool_);
+  return pack_weight(source, format, for_activation == DType::kI8, placement_.weight_nodes, pool_);
 }
 
 WeightImage CpuBackend::image(const Weight& weight) const {
@@ -172,9 +173,12 @@ void CpuBackend::do_gather_rows(const Tensor& x, const std::vector<int32_t>& row
 
 }  // namespace cpu
 
-std::unique_ptr<Backend> create_cpu_backend(int num_threads, std::string_view instruction_set) {
+std::unique_ptr<Backend> create_cpu_backend(int num_threads, std::string_view instruction_set,
+                                            const cpu::PlacementOptions& placement) {
   const cpu::KernelTable& kernels = cpu::choose_kernels(instruction_set);
-  return std::make_unique<cpu::CpuBackend>(kernels, num_threads > 0 ? num_threads : num_physical_cores());
+  if (num_threads == 0) num_threads = num_physical_cores();
+  return std::make_unique<cpu::CpuBackend>(kernels, num_threads,
+                                           cpu::choose_placement(num_threads, placement));
 }
 
 }  // namespace gossamer

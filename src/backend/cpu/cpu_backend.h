@@ -13,6 +13,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/kernel_table.h"
 #include "backend/cpu/packed_weight.h"
+#include "backend/cpu/placement.h"
 #include "backend/cpu/scratch.h"
 #include "base/thread_pool.h"
 
@@ -20,7 +21,8 @@ namespace gossamer {
 
 // `num_threads` 0: the physical cores allowed to this process. `instruction_set` empty: the best one here;
 // throws Error when this machine lacks it.
-std::unique_ptr<Backend> create_cpu_backend(int num_threads, std::string_view instruction_set);
+std::unique_ptr<Backend> create_cpu_backend(int num_threads, std::string_view instruction_set,
+                                            const cpu::PlacementOptions& placement);
 
 namespace cpu {
 
@@ -30,7 +32,7 @@ inline constexpr int64_t kSerialNumbers = 16384;
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const KernelTable& kernels, int num_threads);
+  CpuBackend(const KernelTable& kernels, int num_threads, Placement placement);
 
   std::string name() const override { return "cpu"; }
   std::string describe() const override;
@@ -126,6 +128,7 @@ class CpuBackend final : public Backend {
   const float* rope_table(const ForwardBatch& batch, const Rope& rope);
 
   const KernelTable& kernels_;
+  Placement placement_;
   ThreadPool pool_;
   StepLimits limits_;
   ScratchLayout layout_;

@@ -104,7 +104,7 @@ struct AttentionArgs {
   const float* sinks = nullptr;  // [group] or null
   const int32_t* pages = nullptr;
   // Page p's keys of this kv head, transposed [head_dim, kSegmentKeys], are at keys + p * page_bytes; its
-  // values [kSegmentKeys, head_dim] at values + p * page_bytes.
+  // values [kSegmentKeys, head_dim] at values + p * page_bytes. bf16 in pairs: bf16_key_at, bf16_value_at.
   const uint8_t* keys = nullptr;
   const uint8_t* values = nullptr;
   int64_t page_bytes = 0;
@@ -116,11 +116,21 @@ struct AttentionArgs {
   float* scratch = nullptr;  // of this thread: rows * attention_row_floats(), 64-byte aligned
 };
 
+// Where bf16 number `dim` of the key in `slot` of a page lies, and of its value: dimensions of a key, and
+// keys of a dimension of the values, in pairs. A last odd dimension of the keys has no partner.
+static constexpr int64_t bf16_key_at(int64_t slot, int64_t dim, int64_t head_dim) {
+  return dim == head_dim / 2 * 2 ? dim * kSegmentKeys + slot : (dim / 2 * kSegmentKeys + slot) * 2 + dim % 2;
+}
+static constexpr int64_t bf16_value_at(int64_t slot, int64_t dim, int64_t head_dim) {
+  return (slot / 2 * head_dim + dim) * 2 + slot % 2;
+}
+
 // Floats of scratch for a tile of `rows` = num_tokens * group queries: per row its accumulator (head_dim
-// rounded up to whole vectors), its segment's probabilities, and its running maximum and sum.
+// rounded up to whole vectors), its segment's probabilities, its running maximum and sum, and q as bf16.
 constexpr int64_t kMaxLanes = 16;
 static constexpr int64_t attention_row_floats(int64_t head_dim) {
-  return (head_dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes + kSegmentKeys + kMaxLanes;
+  const int64_t vectors = (head_dim + kMaxLanes - 1) / kMaxLanes;
+  return vectors * kMaxLanes + kSegmentKeys + kMaxLanes + (vectors + 1) / 2 * kMaxLanes;
 }
 
 // Row-wise operations: `count` rows of `dim` numbers; out is f32, or bf16 when out_bf16.

@@ -14,9 +14,11 @@ namespace {
 #include "backend/cpu/elementwise.inl"
 #include "backend/cpu/store_sum.inl"
 #include "backend/cpu/integer_codes.inl"
+#include "backend/cpu/linear_tiles.inl"
 #include "backend/cpu/linear.inl"
 #include "backend/cpu/linear_integer.inl"
 #include "backend/cpu/quantize.inl"
+#include "backend/cpu/attention_products.inl"
 #include "backend/cpu/attention.inl"
 #include "backend/cpu/base_kernels.inl"
 // clang-format on

@@ -10,6 +10,17 @@ inline __m512bh vset_pair(const Activations<T>& x, int t, int64_t col) {
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
+// The last group of T tokens, zeros beyond the last column: its neighbours may not be ours to read.
+template <int T>
+struct PaddedGroup {
+  uint16_t x[T][kGroupCols] = {};
+  PaddedGroup(const uint16_t* from, int64_t x_stride, int64_t count) {
+    for (int t = 0; t < T; ++t) {
+      for (int64_t i = 0; i < count; ++i) x[t][i] = from[t * x_stride + i];
+    }
+  }
+};
+
 template <int T, int NV>
 GOSSAMER_INLINE void add_pair(const Activations<T>& x, int64_t col, const I (&weights)[NV],
                               V (&sums)[T][NV]) {

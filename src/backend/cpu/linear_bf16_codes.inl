@@ -73,17 +73,6 @@ GOSSAMER_INLINE void add_part(const uint8_t* panel, int64_t group, const V (&par
   add_scaled(part, scales, totals);
 }
 
-// The last group of T tokens, zeros beyond the last column: its neighbours may not be ours to read.
-template <int T>
-struct PaddedGroup {
-  uint16_t x[T][kGroupCols] = {};
-  PaddedGroup(const uint16_t* from, int64_t x_stride, int64_t count) {
-    for (int t = 0; t < T; ++t) {
-      for (int64_t i = 0; i < count; ++i) x[t][i] = from[t * x_stride + i];
-    }
-  }
-};
-
 // The end of a tile, whose totals lie in memory [tokens][kPanelRows].
 template <typename Pairs>
 inline void finish_codes_tile(const LinearArgs& args, const uint8_t* panel, int64_t panel_index,

@@ -9,6 +9,7 @@
 #include "backend/cpu/packed_weight.h"
 #include "base/check.h"
 #include "base/half.h"
+#include "base/numa.h"
 #include "tensor/quantize.h"
 
 namespace gossamer::cpu {
@@ -85,6 +86,11 @@ void read_transposed(const PanelSource& from, float* rows) {
   for (int64_t col = 0; col < source.cols; ++col) {
     for (int64_t r = 0; r < from.rows; ++r) {
       rows[r * source.cols + col] = load_number<kStored>(first[r] + col * stride[r]);
+    }
+  }
+  for (int64_t r = 0; r < from.rows && !source.col_scales.empty(); ++r) {
+    for (int64_t col = 0; col < source.cols; ++col) {
+      rows[r * source.cols + col] *= source.col_scales[static_cast<std::size_t>(col)];
     }
   }
 }
@@ -174,9 +180,11 @@ void release_rows(const WeightSource& source, int64_t expert, int64_t begin, int
 }  // namespace
 
 std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format format, bool int8_activations,
-                                          ThreadPool& pool) {
+                                          std::span<const int> nodes, ThreadPool& pool) {
   auto weight = std::make_unique<PackedWeight>(format, source.num_experts, source.rows, source.cols);
-  const bool converts = format != source.format || source.transposed;
+  // Once for the backend the system was asked whether it does this: a refusal here only costs speed.
+  if (!nodes.empty()) (void)interleave_memory(weight->panel(0, 0), weight->size_bytes(), nodes);
+  const bool converts = format != source.format || source.transposed || !source.col_scales.empty();
   std::vector<Conversion> work(converts ? static_cast<std::size_t>(pool.num_threads()) : 0,
                                Conversion(converts ? source.cols : 0));
   std::atomic<bool> exact{true};

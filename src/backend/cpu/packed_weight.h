@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/thread_pool.h"
 #include "tensor/weight.h"
@@ -80,8 +81,8 @@ class PackedWeight final : public Weight {
 };
 
 // Reads the source once and releases it as it goes. int8_activations is for formats with integer codes;
-// others ignore it.
+// others ignore it. `nodes`: when not empty, the NUMA nodes on which its pages lie in turn.
 std::unique_ptr<PackedWeight> pack_weight(const WeightSource& source, Format format, bool int8_activations,
-                                          ThreadPool& pool);
+                                          std::span<const int> nodes, ThreadPool& pool);
 
 }  // namespace gossamer::cpu

@@ -81,6 +81,7 @@ inline V mxfp4_scale(const uint8_t* p) {
 
 // Integer codes (integer_codes.inl, linear_integer.inl): operands are two int16 of a row, and so are
 // activations.
+constexpr bool kBf16Dots = false;
 constexpr bool kInt16Codes = true;
 constexpr const char* kIntegerName = "vpmaddwd";
 constexpr int kRunSteps = 4;

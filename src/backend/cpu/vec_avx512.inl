@@ -99,6 +99,10 @@ inline I iset_bytes(const uint8_t* p) {
   __builtin_memcpy(&four, p, sizeof(four));
   return _mm512_set1_epi32(four);
 }
+inline I iand(I a, I b) { return _mm512_and_si512(a, b); }
+// sum + both products of pairs of bf16, exact before they are added.
+constexpr bool kBf16Dots = true;
+inline V vdot_bf16(V sum, I a, I b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 inline void istore(uint8_t* p, I a) { _mm512_storeu_si512(p, a); }
 inline I iadd(I a, I b) { return _mm512_add_epi32(a, b); }
 inline V ito_float(I a) { return _mm512_cvtepi32_ps(a); }

@@ -8,6 +8,7 @@
 //   vlane_indices vround       0, 1, 2, ...; to the nearest integer
 //   vpow2(n)                   2^n for whole n in [-127, 128], where 2^-127 reads 0 and 2^128 infinity
 //   vload_bf16 vload_f16 vload_int8 vstore_bf16
+//   kBf16Dots                  whether there is vdot_bf16(sum, pairs, pairs) and iand
 //   iload bf16_even bf16_odd   kLanes pairs of bf16; their first and second numbers as floats
 //   mxfp4_value<n>             nibble n of each integer decoded
 //   mxfp4_scale                kLanes scale bytes as powers of two
@@ -25,6 +26,8 @@
 // The innermost pieces of a kernel: a call would spill its sums.
 #define GOSSAMER_INLINE inline __attribute__((always_inline))
 
+#define GOSSAMER_INLINE_LAMBDA __attribute__((always_inline))
+
 // Makes the compiler forget that several sums start as the same register: g++ 12 otherwise keeps copies of
 // them through the loop and spills (int8 products of 12 tokens ran at half speed).
 #if defined(__AVX512F__)
@@ -40,6 +43,9 @@
 constexpr int kPanelVecs = kPanelRows / kLanes;
 constexpr int kSegmentVecs = kSegmentKeys / kLanes;
 static_assert(kPanelVecs % kTileVecs == 0);
+
+// p[0], p[1] in every lane.
+inline I iset_pair(const uint16_t* p) { return iset_bytes(reinterpret_cast<const uint8_t*>(p)); }
 
 // The first `count` lanes only, the rest zero: for tails, whose neighbours may not be ours to read.
 inline V vload_first(const float* p, int64_t count) {
