@@ -1,6 +1,6 @@
-// gossamer bench kernels: products of real shapes, in every format and on every instruction set, against the
-// memory bandwidth and the dot-product peak measured in the same run. What differs from the reference backend
-// is not timed.
+// gossamer bench kernels: products and attention of real shapes, in every format and on every instruction
+// set, against the memory bandwidth and the dot-product peak measured in the same run. What differs from the
+// reference backend is not timed.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/bench/attention_bench.h"
 #include "apps/bench/bench.h"
 #include "apps/bench/random_weights.h"
 #include "apps/session.h"
@@ -48,6 +49,20 @@ constexpr Combination kCombinations[] = {
     {Format::kInt8Group, Format::kBf16, DType::kI8}, {Format::kInt4, Format::kBf16, DType::kBf16},
     {Format::kInt4, Format::kBf16, DType::kI8},
 };
+
+// The cache of one sequence, full attention, and what the caches of all formats hold.
+constexpr AttentionBench::Shape kAttention = {
+    .num_heads = 64, .num_kv_heads = 8, .head_dim = 64, .depth = 8192};
+constexpr AttentionBench::Shape kSmallAttention = {
+    .num_heads = 6, .num_kv_heads = 2, .head_dim = 40, .depth = 75};
+struct CacheFormat {
+  DType kv;
+  DType activation;
+};
+constexpr CacheFormat kCacheFormats[] = {{DType::kF32, DType::kF32},
+                                         {DType::kBf16, DType::kBf16},
+                                         {DType::kF16, DType::kBf16},
+                                         {DType::kI8, DType::kBf16}};
 
 // What enters the product: products with int8 activations round them themselves.
 DType input_dtype(const Combination& combination) {
@@ -221,6 +236,24 @@ class Bench {
   Buffer zeros_;
 };
 
+// Throws Error naming `what` unless found is near what the reference backend gave.
+void check_close(const std::vector<float>& expected, const std::vector<float>& found,
+                 const std::string& what) {
+  double difference = 0.0;
+  double norm = 0.0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(double{found[i]} - double{expected[i]}, 2);
+    norm += std::pow(double{expected[i]}, 2);
+  }
+  const double error = std::sqrt(difference / norm);
+  if (!(norm > 0.0 && error <= kLargestError)) {
+    throw Error(
+        "{}: expected the reference's result within {} of its norm, found a difference of {}; please report "
+        "this",
+        what, kLargestError, error);
+  }
+}
+
 // Throws Error when the kernels of `level` compute something else than the reference backend.
 void check_against_reference(const std::string& level, int num_threads, bool experts,
                              const Combination& combination) {
@@ -231,22 +264,22 @@ void check_against_reference(const std::string& level, int num_threads, bool exp
   Bench tested(*backend, product, combination, 0, max_tokens);
   Bench wanted(*reference, product, combination, 0, max_tokens);
   for (const int64_t tokens : kSmallTokens) {
-    const std::vector<float> found = tested.result(tokens);
-    const std::vector<float> expected = wanted.result(tokens);
-    double difference = 0.0;
-    double norm = 0.0;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      difference += std::pow(double{found[i]} - double{expected[i]}, 2);
-      norm += std::pow(double{expected[i]}, 2);
-    }
-    const double error = std::sqrt(difference / norm);
-    if (!(norm > 0.0 && error <= kLargestError)) {
-      throw Error(
-          "{}: {}{} with {} and {} activations: expected the reference's result within {} of its norm, "
-          "found a difference of {}",
-          level, experts ? "experts in " : "product in ", format_info(combination.format).name,
-          count_tokens(tokens), dtype_label(combination.activation), kLargestError, error);
-    }
+    check_close(wanted.result(tokens), tested.result(tokens),
+                fmt::format("{}: {}{} with {} and {} activations", level,
+                            experts ? "experts in " : "product in ", format_info(combination.format).name,
+                            count_tokens(tokens), dtype_label(combination.activation)));
+  }
+}
+void check_attention(const std::string& level, int num_threads, const CacheFormat& cache) {
+  const int64_t max_tokens = *std::max_element(std::begin(kSmallTokens), std::end(kSmallTokens));
+  const auto backend = create_backend({.name = "cpu", .num_threads = num_threads, .instruction_set = level});
+  const auto reference = create_backend({.name = "reference"});
+  AttentionBench tested(*backend, kSmallAttention, cache.kv, cache.activation, 0, max_tokens);
+  AttentionBench wanted(*reference, kSmallAttention, cache.kv, cache.activation, 0, max_tokens);
+  for (const int64_t tokens : kSmallTokens) {
+    check_close(wanted.result(tokens), tested.result(tokens),
+                fmt::format("{}: attention over {} with {} and {} activations", level, dtype_label(cache.kv),
+                            count_tokens(tokens), dtype_label(cache.activation)));
   }
 }
 
@@ -276,7 +309,27 @@ class Laboratory {
       const double before = memory_.measure(pool_, 1);
       const double seconds = median_seconds([&](int call) { bench.run(tokens, call); });
       const double bandwidth = (before + memory_.measure(pool_, 1)) / 2;
-      report(level, name, combination, tokens, seconds, bench.bytes(tokens), bandwidth,
+      report(level, name, format_info(combination.format).name, combination.activation, tokens, seconds,
+             bench.bytes(tokens), bandwidth, bench.operations(tokens));
+    }
+  }
+
+  void run(const std::string& level, const CacheFormat& cache) {
+    const std::string name = fmt::format("attention over {}, {} x {}", kAttention.depth,
+                                         dtype_label(cache.kv), dtype_label(cache.activation));
+    if (name.find(options_.only) == std::string::npos) return;
+    check_attention(level, num_threads_, cache);
+    const auto backend =
+        create_backend({.name = "cpu", .num_threads = num_threads_, .instruction_set = level});
+    const int64_t most = *std::max_element(options_.tokens.begin(), options_.tokens.end());
+    AttentionBench bench(*backend, kAttention, cache.kv, cache.activation, memory_.size_bytes(),
+                         std::min(most, kAttention.depth));
+    for (const int64_t tokens : options_.tokens) {
+      if (tokens > kAttention.depth) continue;
+      const double before = memory_.measure(pool_, 1);
+      const double seconds = median_seconds([&](int call) { bench.run(tokens, call); });
+      const double bandwidth = (before + memory_.measure(pool_, 1)) / 2;
+      report(level, name, dtype_label(cache.kv), cache.activation, tokens, seconds, bench.bytes(), bandwidth,
              bench.operations(tokens));
     }
   }
@@ -286,9 +339,9 @@ class Laboratory {
   }
 
  private:
-  void report(const std::string& level, const std::string& name, const Combination& combination,
+  void report(const std::string& level, const std::string& name, std::string_view format, DType activation,
               int64_t tokens, double seconds, double bytes, double bandwidth, double operations) {
-    const peak::Operand operand = operand_of(combination.activation);
+    const peak::Operand operand = operand_of(activation);
     const double of_memory = bytes / seconds / bandwidth;
     const double of_peak = operations / seconds / ceilings_.rate(level, operand).value();
     fmt::print("{:<9}{:<34}{:>7}{:>10.3f}{:>9.1f}{:>10.0f}%{:>10.0f}{:>8.0f}%\n", level, name, tokens,
@@ -297,8 +350,8 @@ class Laboratory {
     std::fflush(stdout);
     results_.push_back({{"level", level},
                         {"product", name},
-                        {"format", format_info(combination.format).name},
-                        {"activation", dtype_label(combination.activation)},
+                        {"format", format},
+                        {"activation", dtype_label(activation)},
                         {"tokens", tokens},
                         {"seconds", seconds},
                         {"bytes", bytes},
@@ -330,6 +383,7 @@ void run(const Options& options) {
     for (const Product& product : kProducts) {
       for (const Combination& combination : kCombinations) laboratory.run(level, product, combination);
     }
+    for (const CacheFormat& cache : kCacheFormats) laboratory.run(level, cache);
   }
   if (!options.json.empty()) write_text_file(options.json, json::serialize(laboratory.results()) + "\n");
 }
@@ -339,7 +393,8 @@ void run(const Options& options) {
 void add_bench_kernels(CLI::App& bench) {
   CLI::App* command = bench.add_subcommand(
       "kernels",
-      "Products of real shapes, in every weight format and on every instruction set, against the memory "
+      "Products and attention of real shapes, in every format and on every instruction set, against the "
+      "memory "
       "bandwidth and the dot-product peak measured in the same run. Each kernel is compared with the "
       "reference "
       "backend first and refused when it is wrong. Weights rotate through more memory than the caches hold");

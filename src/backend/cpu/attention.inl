@@ -9,43 +9,57 @@
 // sum, accumulator. Queries that see the same keys of a segment are computed together to share the loads;
 // no query's arithmetic depends on which ones, so tiles may be cut anywhere.
 
-// Scores become probabilities under the new running maximum; keys outside [lo, hi) become exactly 0. Those of
-// int8 values take the values' scales with them.
+// Scores of rows [row, row + count), count <= kLanes, become probabilities under the new running maximum;
+// keys outside [lo, hi) become exactly 0. Those of int8 values take the values' scales with them.
 template <KvNumbers kNumbers, bool kDots>
-inline void softmax_row(const AttentionArgs& args, const Segment& segment, int row, int lo, int hi) {
-  const AttentionRow at = attention_row(args, row);
+inline void softmax_rows(const AttentionArgs& args, const Segment& segment, int row, int count, int lo,
+                         int hi) {
+  alignas(64) float old_max[kLanes] = {};
+  alignas(64) float new_max[kLanes] = {};
   const V nothing = vset(-__builtin_inff());
   const V first = vset(static_cast<float>(lo));
   const V end = vset(static_cast<float>(hi));
-  V scores[kSegmentVecs];
-  V largest = nothing;
-  GOSSAMER_UNROLL
-  for (int v = 0; v < kSegmentVecs; ++v) {
-    const V key = vadd(vlane_indices(), vset(static_cast<float>(v * kLanes)));
-    const V score = vmul(vload(at.p + v * kLanes), vset(args.scale));
-    scores[v] = vselect_less(key, end, vselect_less(key, first, nothing, score), nothing);
-    largest = vmax(largest, scores[v]);
-  }
-  const float old_max = at.state[kStateMax];
-  const float segment_max = vlargest(largest);
-  const float new_max = segment_max > old_max ? segment_max : old_max;
-  V sum = vset(0.0F);
-  GOSSAMER_UNROLL
-  for (int v = 0; v < kSegmentVecs; ++v) {
-    V p = vexp(vsub(scores[v], vset(new_max)));
-    sum = vadd(sum, p);
-    if constexpr (kNumbers == KvNumbers::kInt8) p = vmul(p, vload_bf16(segment.value_scales + v * kLanes));
-    if constexpr (kDots) {  // v's scores are in registers, and its probabilities lie before the next ones
-      vstore_bf16(reinterpret_cast<uint16_t*>(at.p) + v * kLanes, p);
-    } else {
-      vstore(at.p + v * kLanes, p);
+  const bool all = lo == 0 && hi == kSegmentKeys;
+  for (int r = 0; r < count; ++r) {
+    const AttentionRow at = attention_row(args, row + r);
+    V largest = nothing;
+    GOSSAMER_UNROLL
+    for (int v = 0; v < kSegmentVecs; ++v) {
+      V score = vmul(vload(at.p + v * kLanes), vset(args.scale));
+      if (!all) {
+        const V key = vadd(vlane_indices(), vset(static_cast<float>(v * kLanes)));
+        score = vselect_less(key, end, vselect_less(key, first, nothing, score), nothing);
+      }
+      vstore(at.p + v * kLanes, score);
+      largest = vmax(largest, score);
     }
+    const float segment_max = vlargest(largest);
+    old_max[r] = at.state[kStateMax];
+    new_max[r] = segment_max > old_max[r] ? segment_max : old_max[r];
   }
-  float rescale[kLanes];
-  vstore(rescale, vexp(vset(old_max - new_max)));
-  at.state[kStateMax] = new_max;
-  at.state[kStateRescale] = rescale[0];
-  at.state[kStateSum] = at.state[kStateSum] * rescale[0] + vsum(sum);
+  alignas(64) float rescale[kLanes];
+  vstore(rescale, vexp(vsub(vload(old_max), vload(new_max))));
+  for (int r = 0; r < count; ++r) {
+    const AttentionRow at = attention_row(args, row + r);
+    V scores[kSegmentVecs];
+    GOSSAMER_UNROLL
+    for (int v = 0; v < kSegmentVecs; ++v) scores[v] = vload(at.p + v * kLanes);
+    V sum = vset(0.0F);
+    GOSSAMER_UNROLL
+    for (int v = 0; v < kSegmentVecs; ++v) {
+      V p = vexp(vsub(scores[v], vset(new_max[r])));
+      sum = vadd(sum, p);
+      if constexpr (kNumbers == KvNumbers::kInt8) p = vmul(p, vload_bf16(segment.value_scales + v * kLanes));
+      if constexpr (kDots) {
+        vstore_bf16(reinterpret_cast<uint16_t*>(at.p) + v * kLanes, p);
+      } else {
+        vstore(at.p + v * kLanes, p);
+      }
+    }
+    at.state[kStateMax] = new_max[r];
+    at.state[kStateRescale] = rescale[r];
+    at.state[kStateSum] = at.state[kStateSum] * rescale[r] + vsum(sum);
+  }
 }
 
 // Rows [row, row + count) all see keys [lo, hi) of this segment.
@@ -56,7 +70,10 @@ inline void attend_rows(const AttentionArgs& args, const Segment& segment, int r
   for (; r + kScoreRows <= row + count; r += kScoreRows)
     score_rows<kNumbers, kDots, kScoreRows>(args, r, segment);
   for (; r < row + count; ++r) score_rows<kNumbers, kDots, 1>(args, r, segment);
-  for (r = row; r < row + count; ++r) softmax_row<kNumbers, kDots>(args, segment, r, lo, hi);
+  for (r = row; r < row + count; r += kLanes) {
+    const int rows = row + count - r < kLanes ? row + count - r : kLanes;
+    softmax_rows<kNumbers, kDots>(args, segment, r, rows, lo, hi);
+  }
   r = row;
   for (; r + kValueRows <= row + count; r += kValueRows)
     value_rows<kNumbers, kDots, kValueRows>(args, r, segment.values, lo, hi);

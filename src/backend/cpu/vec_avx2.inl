@@ -31,6 +31,22 @@ inline V vpow2(V a) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
 
+// vsum and vlargest of vec_common.inl, in registers.
+#define GOSSAMER_OWN_REDUCTIONS
+template <typename Op>
+inline float reduce_halves(V a, Op op) {
+  a = op(a, _mm256_permute2f128_ps(a, a, 0x01));
+  a = op(a, _mm256_permute_ps(a, 0x0e));
+  a = op(a, _mm256_permute_ps(a, 0x01));
+  return _mm256_cvtss_f32(a);
+}
+inline float vsum(V a) {
+  return reduce_halves(a, [](V x, V y) { return _mm256_add_ps(x, y); });
+}
+inline float vlargest(V a) {
+  return reduce_halves(a, [](V x, V y) { return _mm256_max_ps(x, y); });
+}
+
 inline V vload_bf16(const uint16_t* p) {
   const I wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));

@@ -33,6 +33,23 @@ inline V vpow2(V a) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
 }
 
+// vsum and vlargest of vec_common.inl, in registers.
+#define GOSSAMER_OWN_REDUCTIONS
+template <typename Op>
+inline float reduce_halves(V a, Op op) {
+  a = op(a, _mm512_shuffle_f32x4(a, a, 0x0e));
+  a = op(a, _mm512_shuffle_f32x4(a, a, 0x01));
+  a = op(a, _mm512_permute_ps(a, 0x0e));
+  a = op(a, _mm512_permute_ps(a, 0x01));
+  return _mm512_cvtss_f32(a);
+}
+inline float vsum(V a) {
+  return reduce_halves(a, [](V x, V y) { return _mm512_add_ps(x, y); });
+}
+inline float vlargest(V a) {
+  return reduce_halves(a, [](V x, V y) { return _mm512_max_ps(x, y); });
+}
+
 inline V vload_bf16(const uint16_t* p) {
   const I wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));

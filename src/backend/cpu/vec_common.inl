@@ -80,7 +80,8 @@ inline void vstore_activation(void* out, bool out_bf16, int64_t index, V a, int6
   }
 }
 
-// Over the lanes, always by halves.
+// Over the lanes, always by halves: lane i with lane i + half.
+#if !defined(GOSSAMER_OWN_REDUCTIONS)
 inline float vsum(V a) {
   float lanes[kLanes];
   vstore(lanes, a);
@@ -97,6 +98,7 @@ inline float vlargest(V a) {
   }
   return lanes[0];
 }
+#endif
 
 // Products of few tokens ask for a panel's bytes this far ahead: the processor's own prefetching stops at
 // every 4 KiB, and the more tokens, the less of the panel the instructions in flight reach. 1 KiB left 40 %
