@@ -13,6 +13,16 @@
 namespace gossamer {
 namespace {
 
+// Compiled for wider vectors too, and chosen when the program starts: the arithmetic is the same, so are the
+// bits. Sanitizers are not ready yet when such choices are made.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)
+#define GOSSAMER_EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define GOSSAMER_EVERY_WIDTH
+#endif
+#define GOSSAMER_INTO_EVERY_WIDTH inline __attribute__((always_inline))
+
 // Sums run in this many interleaved parts, which compilers turn into vectors of any width without changing a
 // bit.
 constexpr int64_t kParts = 16;
@@ -22,7 +32,7 @@ constexpr float kRounder = 12582912.0F;
 // it.
 constexpr int kCandidatesEachSide = 4;
 
-float round_to_code(float value, float least, float greatest) {
+GOSSAMER_INTO_EVERY_WIDTH float round_to_code(float value, float least, float greatest) {
   return std::min(std::max((value + kRounder) - kRounder, least), greatest);
 }
 
@@ -31,7 +41,8 @@ struct Products {
   float code_code = 0.0F;   // sum of code * code
 };
 
-Products products(const float* values, int64_t count, float inverse_scale, float least, float greatest) {
+GOSSAMER_INTO_EVERY_WIDTH Products products(const float* values, int64_t count, float inverse_scale,
+                                            float least, float greatest) {
   float value_code[kParts] = {};
   float code_code[kParts] = {};
   int64_t i = 0;
@@ -57,7 +68,7 @@ Products products(const float* values, int64_t count, float inverse_scale, float
 }
 
 // The number of the largest magnitude; NaN when one is not finite.
-float extreme(const float* values, int64_t count) {
+GOSSAMER_INTO_EVERY_WIDTH float extreme(const float* values, int64_t count) {
   uint32_t largest = 0;
   for (int64_t i = 0; i < count; ++i) {
     largest = std::max(largest, std::bit_cast<uint32_t>(values[i]) & 0x7fffffffU);
@@ -68,8 +79,8 @@ float extreme(const float* values, int64_t count) {
   return positive ? magnitude : -magnitude;
 }
 
-float quantize_group(const float* values, int64_t count, integer::Range range, bool bf16_scale,
-                     int8_t* codes) {
+GOSSAMER_INTO_EVERY_WIDTH float quantize_group(const float* values, int64_t count, integer::Range range,
+                                               bool bf16_scale, int8_t* codes) {
   const float largest = extreme(values, count);
   if (std::isnan(largest) || std::abs(largest) < std::numeric_limits<float>::min() * 256.0F) {
     std::fill(codes, codes + count, int8_t{0});
@@ -100,16 +111,22 @@ float quantize_group(const float* values, int64_t count, integer::Range range, b
   return best_scale;
 }
 
+GOSSAMER_EVERY_WIDTH
+void quantize_groups(const float* row, int64_t cols, int64_t group, integer::Range range, bool bf16_scale,
+                     int8_t* codes, float* scales) {
+  for (int64_t begin = 0; begin < cols; begin += group) {
+    const int64_t count = std::min(group, cols - begin);
+    *scales++ = quantize_group(row + begin, count, range, bf16_scale, codes + begin);
+  }
+}
+
 }  // namespace
 
 void quantize_row(Format format, const float* row, int64_t cols, int8_t* codes, float* scales) {
   const bool whole_row = format == Format::kInt8;
   GOSSAMER_CHECK(whole_row || format == Format::kInt8Group || format == Format::kInt4);
-  const int64_t group = whole_row ? cols : integer::kGroupSize;
-  for (int64_t begin = 0; begin < cols; begin += group) {
-    const int64_t count = std::min(group, cols - begin);
-    *scales++ = quantize_group(row + begin, count, integer::range_of(format), !whole_row, codes + begin);
-  }
+  quantize_groups(row, cols, whole_row ? cols : integer::kGroupSize, integer::range_of(format), !whole_row,
+                  codes, scales);
 }
 
 namespace {

@@ -443,6 +443,12 @@ TEST_P(Conformance, AttentionMatches) {
     cases.push_back(
         {.num_heads = 64, .num_kv_heads = 1, .head_dim = 8, .window = window, .lengths = {97}, .chunk = 5});
   }
+  cases.push_back({.num_heads = 2,
+                   .num_kv_heads = 1,
+                   .head_dim = 16,
+                   .sinks = true,
+                   .lengths = {2300},
+                   .chunk = 5});  // few queries over several spans
   for (AttentionCase c : cases) {
     SCOPED_TRACE(testing::Message() << c);
     const auto expected = run_attention(*reference_, c).values();

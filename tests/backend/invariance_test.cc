@@ -193,6 +193,27 @@ TEST_P(Invariance, AttentionDoesNotDependOnChunksPagesThreadsOrNeighbours) {
   }
 }
 
+// Few queries over many keys: threads share the spans. Many at once, or one thread: they do not.
+TEST_P(Invariance, AttentionDoesNotDependOnWhoComputesItsSpans) {
+  for (const int window : {0, 2100}) {
+    const AttentionCase base{.num_heads = 4,
+                             .num_kv_heads = 1,
+                             .head_dim = 24,
+                             .window = window,
+                             .sinks = true,
+                             .kv_dtype = DType::kBf16,
+                             .activation = DType::kBf16,
+                             .lengths = {3300}};
+    SCOPED_TRACE(testing::Message() << base);
+    const HostTensor whole = run_attention(*cpu(GetParam(), 1), base);
+    for (const int threads : {2, 3}) {
+      AttentionCase c = base;
+      c.chunk = 7;
+      EXPECT_TRUE(same_bits(whole, run_attention(*cpu(GetParam(), threads), c))) << threads << " threads";
+    }
+  }
+}
+
 // The tester must notice a single changed bit.
 TEST(SameBits, NoticesOneBit) {
   const HostTensor a(DType::kF32, Shape{3, 5}, Fill::kNormal, 1);

@@ -49,6 +49,25 @@ TEST_F(Load, PeakMemoryStaysNearThePreparedWeights) {
   }
 }
 
+TEST_F(Load, PackingHoldsOneWeightAndAPackedFolderIsInMemoryOnce) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's allocator takes memory of its own";
+  const std::string packed = folder_.string() + "_packed";
+  constexpr double kLargest = 50257.0 * 768 * 4;  // the embedding, of 548 MB in all
+  for (const std::string weights : {"auto", "w8"}) {
+    const ProgramRun pack = run_program({"pack", folder_.string(), packed, "--weights", weights, "--force"});
+    ASSERT_EQ(pack.exit_code, 0) << pack.err;
+    EXPECT_LE(static_cast<double>(pack.peak_resident_bytes), 2 * kLargest + 100e6) << weights;
+    const auto prepared =
+        run_json({"inspect", "--json", packed}).at("plan").at("weights_bytes").to_number<double>();
+    const ProgramRun run =
+        run_program({"generate", packed, "--token-ids", "1,2,3", "-n", "2", "--max-model-len", "64"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_GT(static_cast<double>(run.peak_resident_bytes), prepared);
+    EXPECT_LE(static_cast<double>(run.peak_resident_bytes), prepared + 60e6) << weights;
+  }
+  std::filesystem::remove_all(packed);
+}
+
 TEST_F(Load, SaysWhatIsWrongWithWeights) {
   const auto error = [](const std::string& weights) {
     const ProgramRun run = run_program({"inspect", folder_.string(), "--weights", weights});

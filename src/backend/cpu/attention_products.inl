@@ -2,23 +2,27 @@
 // at once. Included inside an anonymous namespace, after linear_tiles.inl; attention.inl calls score_rows and
 // value_rows.
 
-// Per query: acc [padded head_dim], then p [kSegmentKeys], then {maximum, sum, rescale}, then with bf16 dot
-// products q [head_dim] as bf16, and p holds bf16 after the softmax.
+// Per query: acc [padded head_dim] of the span at hand, then p [kSegmentKeys], then kState..., then the acc
+// of all spans so far, then q [head_dim] as bf16 for bf16 dot products, where p holds bf16 after the softmax.
 struct AttentionRow {
   float* acc;
   float* p;
   float* state;
   uint16_t* q;
+  float* total_acc;
 };
 constexpr int kStateMax = 0;
 constexpr int kStateSum = 1;
 constexpr int kStateRescale = 2;
+constexpr int kStateTotalMax = 3;
+constexpr int kStateTotalSum = 4;
 
 inline AttentionRow attention_row(const AttentionArgs& args, int row) {
-  const int64_t padded = (args.head_dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
+  const int64_t padded = attention_acc_floats(args.head_dim);
   float* acc = args.scratch + row * attention_row_floats(args.head_dim);
   float* state = acc + padded + kSegmentKeys;
-  return {acc, acc + padded, state, reinterpret_cast<uint16_t*>(state + kMaxLanes)};
+  float* total_acc = state + kMaxLanes;
+  return {acc, acc + padded, state, reinterpret_cast<uint16_t*>(total_acc + padded), total_acc};
 }
 
 inline const float* attention_query(const AttentionArgs& args, int row) {

@@ -29,6 +29,7 @@ constexpr KernelTable base_kernels(const char* level) {
   table.int16_codes = kInt16Codes;
   table.quantize = quantize;
   table.attention = attention;
+  table.attention_of_spans = attention_of_spans;
   table.layer_norm = layer_norm;
   table.rms_norm = rms_norm;
   table.gelu_erf = gelu_erf;

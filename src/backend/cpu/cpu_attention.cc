@@ -19,6 +19,8 @@ namespace {
 static_assert(kSegmentKeys == kPageTokens);
 
 constexpr int64_t kRopeTokensPerTask = 16;
+// With fewer tasks a thread than this, threads share the spans of long sequences.
+constexpr int64_t kTasksToShareSpans = 2;
 
 KvNumbers kv_numbers(DType dtype) {
   switch (dtype) {
@@ -175,32 +177,75 @@ void CpuBackend::do_attention(const ForwardBatch& batch, const Tensor& qkv, cons
   if (num_tiles == 0) return;
   // Page 0's address plus page * page_bytes; the pool's pages of one layer are one array.
   const auto* base = reinterpret_cast<const uint8_t*>(pool.page(layer, 0));
-  pool_.parallel_for(num_tiles * params.num_kv_heads, [&](int64_t task, int thread) {
+  const auto args_of = [&](int64_t task, int thread) {
     // Later queries see more keys: longest tasks first.
     const QueryTile& tile = tiles[num_tiles - 1 - task / params.num_kv_heads];
     const int64_t head = task % params.num_kv_heads;
-    kernels_.attention(
-        {.q = qkv.as<float>() + tile.first_token * q_stride + head * group * head_dim,
-         .q_stride = q_stride,
-         .out = out.bytes() + (tile.first_token * out_stride + head * group * head_dim) * out_element,
-         .out_stride = out_stride,
-         .out_bf16 = out.dtype() == DType::kBf16,
-         .num_tokens = tile.num_tokens,
-         .group = static_cast<int>(group),
-         .head_dim = params.head_dim,
-         .first_position = batch.positions[static_cast<std::size_t>(tile.first_token)],
-         .window = params.window,
-         .scale = params.scale,
-         .sinks = params.sinks.empty() ? nullptr : params.sinks.as<float>() + head * group,
-         .pages = tables.of(tile.sequence).data(),
-         .keys = base + head * head_bytes,
-         .values = base + (params.num_kv_heads + head) * head_bytes,
-         .page_bytes = static_cast<int64_t>(KvPool::page_bytes(pool.config())),
-         .kv_numbers = kv_numbers(pool.config().dtype),
-         .key_scales = base + kv_scales_at(pool.config()) + head * kScaleBytes,
-         .value_scales = base + kv_scales_at(pool.config()) + (params.num_kv_heads + head) * kScaleBytes,
-         .scratch = reinterpret_cast<float*>(layout_.thread_attention.in<std::byte>(scratch_) +
-                                             static_cast<std::size_t>(thread) * layout_.attention_stride)});
+    return AttentionArgs{
+        .q = qkv.as<float>() + tile.first_token * q_stride + head * group * head_dim,
+        .q_stride = q_stride,
+        .out = out.bytes() + (tile.first_token * out_stride + head * group * head_dim) * out_element,
+        .out_stride = out_stride,
+        .out_bf16 = out.dtype() == DType::kBf16,
+        .num_tokens = tile.num_tokens,
+        .group = static_cast<int>(group),
+        .head_dim = params.head_dim,
+        .first_position = batch.positions[static_cast<std::size_t>(tile.first_token)],
+        .window = params.window,
+        .scale = params.scale,
+        .sinks = params.sinks.empty() ? nullptr : params.sinks.as<float>() + head * group,
+        .pages = tables.of(tile.sequence).data(),
+        .keys = base + head * head_bytes,
+        .values = base + (params.num_kv_heads + head) * head_bytes,
+        .page_bytes = static_cast<int64_t>(KvPool::page_bytes(pool.config())),
+        .kv_numbers = kv_numbers(pool.config().dtype),
+        .key_scales = base + kv_scales_at(pool.config()) + head * kScaleBytes,
+        .value_scales = base + kv_scales_at(pool.config()) + (params.num_kv_heads + head) * kScaleBytes,
+        .scratch = reinterpret_cast<float*>(layout_.thread_attention.in<std::byte>(scratch_) +
+                                            static_cast<std::size_t>(thread) * layout_.attention_stride)};
+  };
+  const int64_t num_tasks = num_tiles * params.num_kv_heads;
+  // Spans that a tile's queries see.
+  const auto first_span = [&](const QueryTile& tile) {
+    const int64_t position = batch.positions[static_cast<std::size_t>(tile.first_token)];
+    return params.window == 0 ? 0 : std::max<int64_t>(0, position - params.window + 1) / kSpanKeys;
+  };
+  const auto num_spans = [&](const QueryTile& tile) {
+    const int64_t last = batch.positions[static_cast<std::size_t>(tile.first_token)] + tile.num_tokens - 1;
+    return last / kSpanKeys - first_span(tile) + 1;
+  };
+  int64_t most_spans = 0;
+  int64_t most_rows = 0;
+  for (int64_t i = 0; i < num_tiles; ++i) {
+    most_spans = std::max(most_spans, num_spans(tiles[i]));
+    most_rows = std::max(most_rows, tiles[i].num_tokens * group);
+  }
+  const bool share_spans = num_tasks < kTasksToShareSpans * pool_.num_threads() && most_spans > 2 &&
+                           num_tasks * most_rows <= span_rows(pool_.num_threads());
+  if (!share_spans) {
+    pool_.parallel_for(num_tasks,
+                       [&](int64_t task, int thread) { kernels_.attention(args_of(task, thread)); });
+    return;
+  }
+  auto* partials = layout_.attention_partials.in<float>(scratch_);
+  const int64_t partials_of_task = most_spans * most_rows * attention_partial_floats(head_dim);
+  GOSSAMER_CHECK_LE(static_cast<std::size_t>(num_tasks * partials_of_task) * sizeof(float),
+                    layout_.attention_partials.size);
+  pool_.parallel_for(num_tasks * most_spans, [&](int64_t i, int thread) {
+    const int64_t task = i / most_spans;
+    const int64_t index = i % most_spans;
+    const QueryTile& tile = tiles[num_tiles - 1 - task / params.num_kv_heads];
+    if (index >= num_spans(tile)) return;
+    AttentionArgs args = args_of(task, thread);
+    args.span = first_span(tile) + index;
+    args.partials = partials + task * partials_of_task +
+                    index * tile.num_tokens * group * attention_partial_floats(head_dim);
+    kernels_.attention(args);
+  });
+  pool_.parallel_for(num_tasks, [&](int64_t task, int thread) {
+    AttentionArgs args = args_of(task, thread);
+    args.partials = partials + task * partials_of_task;
+    kernels_.attention_of_spans(args, num_spans(tiles[num_tiles - 1 - task / params.num_kv_heads]));
   });
 }
 

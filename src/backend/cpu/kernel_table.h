@@ -34,6 +34,9 @@ constexpr int64_t kInt8ScaleBytes = 4 * kPanelRows;
 
 // Attention walks keys in segments of this size (static_assert against kPageTokens in cpu_attention.cc).
 constexpr int kSegmentKeys = 32;
+// And begins anew with every span, aligned to absolute positions, so that threads can share a long sequence.
+constexpr int64_t kSpanKeys = 1024;
+static_assert(kSpanKeys % kSegmentKeys == 0);
 // Tokens whose activations the tile kernels keep together.
 constexpr int kActivationTile = 16;
 constexpr int kNumFormats = 7;  // f32, bf16, f16, mxfp4, int8, int8g32, int4: indices as enum Format
@@ -114,6 +117,10 @@ struct AttentionArgs {
   const uint8_t* key_scales = nullptr;
   const uint8_t* value_scales = nullptr;
   float* scratch = nullptr;  // of this thread: rows * attention_row_floats(), 64-byte aligned
+  // When not null: only the keys of span `span`, and what they leave goes here, rows *
+  // attention_partial_floats(), 64-byte aligned, instead of to `out`.
+  float* partials = nullptr;
+  int64_t span = 0;
 };
 
 // Where bf16 number `dim` of the key in `slot` of a page lies, and of its value: dimensions of a key, and
@@ -125,12 +132,19 @@ static constexpr int64_t bf16_value_at(int64_t slot, int64_t dim, int64_t head_d
   return (slot / 2 * head_dim + dim) * 2 + slot % 2;
 }
 
-// Floats of scratch for a tile of `rows` = num_tokens * group queries: per row its accumulator (head_dim
-// rounded up to whole vectors), its segment's probabilities, its running maximum and sum, and q as bf16.
+// Per row of a tile of num_tokens * group queries. Scratch: the accumulator of a span and that of all spans,
+// its segment's probabilities, running maxima and sums, q as bf16. A partial, what a span leaves: its maximum
+// and sum, then its accumulator.
 constexpr int64_t kMaxLanes = 16;
+static constexpr int64_t attention_acc_floats(int64_t head_dim) {
+  return (head_dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
+}
 static constexpr int64_t attention_row_floats(int64_t head_dim) {
-  const int64_t vectors = (head_dim + kMaxLanes - 1) / kMaxLanes;
-  return vectors * kMaxLanes + kSegmentKeys + kMaxLanes + (vectors + 1) / 2 * kMaxLanes;
+  return 2 * attention_acc_floats(head_dim) + kSegmentKeys + kMaxLanes +
+         attention_acc_floats((head_dim + 1) / 2);
+}
+static constexpr int64_t attention_partial_floats(int64_t head_dim) {
+  return kMaxLanes + attention_acc_floats(head_dim);
 }
 
 // Row-wise operations: `count` rows of `dim` numbers; out is f32, or bf16 when out_bf16.
@@ -176,6 +190,8 @@ struct KernelTable {
   int32_t offsets[kNumFormats] = {};  // QuantizeArgs::offset of each format
   void (*quantize)(const QuantizeArgs& args) = nullptr;
   void (*attention)(const AttentionArgs& args) = nullptr;
+  // `out` from the partials of num_spans spans in order, [num_spans][rows][partial].
+  void (*attention_of_spans)(const AttentionArgs& args, int64_t num_spans) = nullptr;
   void (*layer_norm)(const NormArgs& args) = nullptr;  // one row
   void (*rms_norm)(const NormArgs& args) = nullptr;    // one row
   void (*gelu_erf)(const float* x, void* out, bool out_bf16, int64_t count) = nullptr;

@@ -46,6 +46,8 @@ ScratchLayout::ScratchLayout(const StepLimits& limits, int num_threads) {
   attention_stride = aligned(static_cast<std::size_t>(std::max(kQueryRows, limits.num_heads) *
                                                       attention_row_floats(limits.head_dim) * 4));
   take(thread_attention, threads, static_cast<int64_t>(attention_stride));
+  take(attention_partials, span_rows(threads) * (limits.max_positions / kSpanKeys + 1),
+       attention_partial_floats(limits.head_dim) * 4);
 }
 
 }  // namespace gossamer::cpu
