@@ -57,11 +57,12 @@ void add_weight_options(CLI::App& command, ModelOptions& options) {
           "depend on it")
       ->check(CLI::Range(1, 4096));
   command
-      .add_option(
-          "--numa", options.numa,
-          "Where weights lie on a machine with several NUMA nodes: auto (interleave where there are "
-          "several), interleave (on the nodes of the allowed cores in turn), off (where first touched)")
-      ->check(CLI::IsMember({"auto", "interleave", "off"}))
+      .add_option("--numa", options.numa,
+                  "Where weights lie on a machine with several NUMA nodes: auto (interleave where there are "
+                  "several), interleave (on the nodes of the allowed cores in turn), replicate (all of them "
+                  "on every node: "
+                  "as many times the memory), off (where first touched)")
+      ->check(CLI::IsMember({"auto", "interleave", "replicate", "off"}))
       ->capture_default_str();
   command
       .add_option(

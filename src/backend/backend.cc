@@ -72,10 +72,11 @@ std::unique_ptr<Weight> Backend::prepare(const WeightSource& source, Format form
 
 WeightImage Backend::image(const Weight&) const { GOSSAMER_CHECK(false); }
 
-std::unique_ptr<Weight> Backend::do_adopt(const WeightImage&, Buffer) const { GOSSAMER_CHECK(false); }
+std::unique_ptr<Weight> Backend::do_adopt(const WeightImage&, Buffer) { GOSSAMER_CHECK(false); }
 
-std::unique_ptr<Weight> Backend::adopt(const WeightImage& image, Buffer memory) const {
-  const std::size_t expected = prepared_bytes(image.format, image.num_experts, image.rows, image.cols);
+std::unique_ptr<Weight> Backend::adopt(const WeightImage& image, Buffer memory) {
+  const std::size_t expected = prepared_bytes(image.format, image.num_experts, image.rows, image.cols) /
+                               static_cast<std::size_t>(weight_copies());
   if (memory.size() != expected) {
     throw Error("expected {} bytes for {} x [{}, {}] as {}, found {}", expected, image.num_experts,
                 image.rows, image.cols, format_info(image.format).name, memory.size());

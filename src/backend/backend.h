@@ -102,6 +102,8 @@ class Backend {
   // its codes are integers too (not dense). Reads the source once and releases it as it goes.
   std::unique_ptr<Weight> prepare(const WeightSource& source, Format format, DType for_activation);
 
+  // Of each weight that prepared_bytes() counts; a step reads one of them.
+  virtual int weight_copies() const { return 1; }
   // Bytes that `prepare` will hold for such a weight, padding included: the memory plan's figure.
   virtual std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows,
                                      int64_t cols) const = 0;
@@ -114,7 +116,7 @@ class Backend {
   virtual WeightImage image(const Weight& weight) const;
   // The weight of such an image, whose bytes `memory` holds, at an address that is a multiple of
   // kImageAlignment: used where they are, never copied. Throws Error when the image contradicts itself.
-  std::unique_ptr<Weight> adopt(const WeightImage& image, Buffer memory) const;
+  std::unique_ptr<Weight> adopt(const WeightImage& image, Buffer memory);
 
   // Makes the scratch for steps within `limits`. Called once, before the first step.
   virtual void reserve(const StepLimits& limits) = 0;
@@ -169,7 +171,7 @@ class Backend {
  private:
   virtual std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
                                              DType for_activation) = 0;
-  virtual std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory) const;
+  virtual std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory);
   virtual void do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add,
                         const Tensor& out) = 0;
   virtual void do_layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,

@@ -18,6 +18,7 @@ class ObservingBackend final : public Backend {
   Buffer allocate(std::size_t size) const override { return backend_->allocate(size); }
   void upload(const ConstTensor& host, const Tensor& device) override { backend_->upload(host, device); }
   void download(const ConstTensor& device, const Tensor& host) override { backend_->download(device, host); }
+  int weight_copies() const override { return backend_->weight_copies(); }
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override {
     return backend_->prepared_bytes(format, num_experts, rows, cols);
   }

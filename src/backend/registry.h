@@ -14,8 +14,8 @@ struct BackendOptions {
   int num_threads = 0;       // 0: the physical cores allowed to this process
   std::string
       instruction_set;  // cpu only: "" = the best one here; else "portable", "avx2", "avx512", "amx", "neon"
-  // cpu only (backend/cpu/placement.h says what they mean): "auto", "interleave", "off"; "auto", "node",
-  // "core", "off"
+  // cpu only (backend/cpu/placement.h says what they mean): "auto", "interleave", "replicate", "off"; "auto",
+  // "node", "core", "off"
   std::string numa = "auto";
   std::string pin = "auto";
 };

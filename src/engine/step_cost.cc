@@ -23,8 +23,10 @@ CostModel::CostModel(const ModelFolder& folder, const Backend& backend) : info_(
   for (const ResolvedMatrix& matrix : folder.matrices) {
     const MatrixParam& param = *matrix.param;
     const WeightSource& source = matrix.source;
-    const auto bytes = static_cast<double>(backend.prepared_bytes(
-        folder.precision.format_of(matrix), source.num_experts, source.rows, source.cols));
+    const double bytes =
+        static_cast<double>(backend.prepared_bytes(folder.precision.format_of(matrix), source.num_experts,
+                                                   source.rows, source.cols)) /
+        backend.weight_copies();
     const double operations = 2.0 * static_cast<double>(param.rows_per_token * source.cols);
     // A tied table is both looked up and multiplied with; the row that is looked up disappears in the rest.
     if (param.num_experts > 0) {

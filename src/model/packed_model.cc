@@ -33,7 +33,8 @@ std::vector<TensorSpec> packed_tensors(const ModelFolder& folder, const Backend&
   for (const ResolvedMatrix& matrix : folder.matrices) {
     const WeightSource& source = matrix.source;
     const std::size_t size = backend.prepared_bytes(folder.precision.format_of(matrix), source.num_experts,
-                                                    source.rows, source.cols);
+                                                    source.rows, source.cols) /
+                             static_cast<std::size_t>(backend.weight_copies());
     GOSSAMER_CHECK_EQ(size % kImageAlignment, 0U);
     specs.push_back({name_of(*matrix.param), DType::kU8, {static_cast<int64_t>(size)}});
   }

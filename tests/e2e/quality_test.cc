@@ -218,6 +218,7 @@ TEST(Placement, ChangesNothingButWhereThingsLie) {
   EXPECT_EQ(bytes({"--threads", "1", "--pin", "core"}), plain);
   EXPECT_EQ(bytes({"--pin", "node"}), plain);
   EXPECT_THAT(bytes({"--numa", "interleave"}), testing::AnyOf("refused", plain));
+  EXPECT_THAT(bytes({"--numa", "replicate"}), testing::AnyOf("refused", plain));
 }
 
 }  // namespace

@@ -52,8 +52,15 @@ void CpuBackend::download(const ConstTensor& device, const Tensor& host) {
 }
 
 std::size_t CpuBackend::prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const {
-  return packed_bytes(format, num_experts, rows, cols);
+  return packed_bytes(format, num_experts, rows, cols) * static_cast<std::size_t>(weight_copies());
 }
+
+std::span<const int> CpuBackend::copy_nodes() const {
+  if (placement_.thread_copies.empty()) return {};
+  return std::span(placement_.weight_nodes).subspan(1);
+}
+
+int CpuBackend::weight_copies() const { return 1 + static_cast<int>(copy_nodes().size()); }
 
 void CpuBackend::reserve(const StepLimits& limits) {
   limits_ = limits;
@@ -80,15 +87,21 @@ void CpuBackend::begin_step(const ForwardBatch& batch) {
 
 std::unique_ptr<Weight> CpuBackend::do_prepare(const WeightSource& source, Format format,
                                                DType for_activation) {
-  return pack_weight(source, format, for_activation == DType::kI8, placement_.weight_nodes, pool_);
+  const std::span<const int> nodes(placement_.weight_nodes);
+  auto weight = pack_weight(source, format, for_activation == DType::kI8,
+                            copy_nodes().empty() ? nodes : nodes.first(1), pool_);
+  weight->replicate(copy_nodes(), pool_);
+  return weight;
 }
 
 WeightImage CpuBackend::image(const Weight& weight) const {
   return static_cast<const PackedWeight&>(weight).image();
 }
 
-std::unique_ptr<Weight> CpuBackend::do_adopt(const WeightImage& image, Buffer memory) const {
-  return std::make_unique<PackedWeight>(image, std::move(memory));
+std::unique_ptr<Weight> CpuBackend::do_adopt(const WeightImage& image, Buffer memory) {
+  auto weight = std::make_unique<PackedWeight>(image, std::move(memory));
+  weight->replicate(copy_nodes(), pool_);
+  return weight;
 }
 
 void CpuBackend::do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,6 +40,7 @@ class CpuBackend final : public Backend {
   Buffer allocate(std::size_t size) const override { return Buffer::allocate_host(size); }
   void upload(const ConstTensor& host, const Tensor& device) override;
   void download(const ConstTensor& device, const Tensor& host) override;
+  int weight_copies() const override;
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override;
   int image_version() const override { return kPackedLayoutVersion; }
   WeightImage image(const Weight& weight) const override;
@@ -78,9 +80,11 @@ class CpuBackend final : public Backend {
     bool valid = false;
   };
 
+  // The nodes beyond the first that have weights of their own.
+  std::span<const int> copy_nodes() const;
   std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
                                      DType for_activation) override;
-  std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory) const override;
+  std::unique_ptr<Weight> do_adopt(const WeightImage& image, Buffer memory) override;
   void do_embed(const std::vector<int32_t>& rows, const Weight& table, bool add, const Tensor& out) override;
   void do_layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,
                      const Tensor& out) override;

@@ -110,9 +110,11 @@ LinearArgs CpuBackend::linear_args(const LinearInput& input, const PackedWeight&
   const auto of_thread = [&](const ScratchLayout::Region& region, std::size_t stride) {
     return region.in<std::byte>(scratch_) + static_cast<std::size_t>(thread) * stride;
   };
+  const int copy =
+      placement_.thread_copies.empty() ? 0 : placement_.thread_copies[static_cast<std::size_t>(thread)];
   LinearArgs args{.x = input.x + first_row * input.row_bytes,
                   .x_stride = input.stride,
-                  .weight = weight.expert(expert),
+                  .weight = weight.expert(expert, copy),
                   .panel_bytes = weight.panel_bytes(),
                   .num_tokens = num_rows,
                   .rows = weight.rows(),

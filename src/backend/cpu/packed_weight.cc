@@ -1,5 +1,7 @@
 #include "backend/cpu/packed_weight.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "backend/cpu/kernel_table.h"
@@ -7,6 +9,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/numa.h"
 #include "tensor/formats/integer.h"
 #include "tensor/formats/mxfp4.h"
 
@@ -83,6 +86,23 @@ WeightImage PackedWeight::image() const {
           .cols = cols(),
           .flags = (tiles_ ? kTilesFlag : 0) | (int8_activations_ ? kInt8ActivationsFlag : 0),
           .bytes = {static_cast<const std::byte*>(memory_.data()), memory_.size()}};
+}
+
+void PackedWeight::replicate(std::span<const int> nodes, ThreadPool& pool) {
+  constexpr std::size_t kPiece = std::size_t{4} << 20;
+  for (const int node : nodes) {
+    Buffer copy = Buffer::allocate_host(memory_.size());
+    // The system was asked once whether it does this (placement.cc): a refusal here only costs speed.
+    (void)interleave_memory(copy.data(), copy.size(), std::span(&node, 1));
+    const auto pieces = static_cast<int64_t>((copy.size() + kPiece - 1) / kPiece);
+    pool.parallel_for(pieces, [&](int64_t piece, int) {
+      const std::size_t begin = static_cast<std::size_t>(piece) * kPiece;
+      std::memcpy(static_cast<std::byte*>(copy.data()) + begin,
+                  static_cast<const std::byte*>(memory_.data()) + begin,
+                  std::min(kPiece, copy.size() - begin));
+    });
+    copies_.push_back(std::move(copy));
+  }
 }
 
 void PackedWeight::read_row(int64_t row, bool add, float* out) const {

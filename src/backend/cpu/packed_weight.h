@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/thread_pool.h"
 #include "tensor/weight.h"
@@ -49,11 +50,16 @@ class PackedWeight final : public Weight {
   PackedWeight(const WeightImage& image, Buffer memory);
   WeightImage image() const;
 
-  std::size_t size_bytes() const override { return memory_.size(); }
+  std::size_t size_bytes() const override { return memory_.size() * (1 + copies_.size()); }
 
   int64_t num_panels() const { return num_panels_; }
   int64_t panel_bytes() const { return panel_bytes_; }
-  const uint8_t* expert(int64_t index) const { return data() + index * num_panels_ * panel_bytes_; }
+  // `copy`: 0, or one of those that replicate() made, from 1.
+  const uint8_t* expert(int64_t index, int copy = 0) const {
+    const uint8_t* begin =
+        copy == 0 ? data() : static_cast<const uint8_t*>(copies_[static_cast<std::size_t>(copy) - 1].data());
+    return begin + index * num_panels_ * panel_bytes_;
+  }
   uint8_t* panel(int64_t expert_index, int64_t index) {
     return data() + (expert_index * num_panels_ + index) * panel_bytes_;
   }
@@ -67,6 +73,9 @@ class PackedWeight final : public Weight {
   bool int8_activations() const { return int8_activations_; }
   void set_int8_activations(bool int8_activations) { int8_activations_ = int8_activations; }
 
+  // Makes a copy on each of these NUMA nodes.
+  void replicate(std::span<const int> nodes, ThreadPool& pool);
+
   // Adds (or copies) row `row` of a weight without experts into out. [cols]
   void read_row(int64_t row, bool add, float* out) const;
 
@@ -74,6 +83,7 @@ class PackedWeight final : public Weight {
   uint8_t* data() const { return static_cast<uint8_t*>(memory_.data()); }
 
   Buffer memory_;
+  std::vector<Buffer> copies_;
   int64_t num_panels_;
   int64_t panel_bytes_;
   bool tiles_ = false;

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -41,20 +42,28 @@ Placement choose_placement(const std::vector<Core>& cores, int num_threads, cons
     std::vector<int>& cpus = node_cpus[core.node];
     cpus.insert(cpus.end(), core.cpus.begin(), core.cpus.end());
   }
-  if (options.numa == "interleave" && !can_interleave) {
+  const bool replicate = options.numa == "replicate";
+  if ((options.numa == "interleave" || replicate) && !can_interleave) {
     throw Error(
-        "--numa interleave: the system refuses to place memory (mbind); a container needs the capability "
-        "SYS_NICE for it. --numa off leaves memory where it is touched first");
+        "--numa {}: the system refuses to place memory (mbind); a container needs the capability "
+        "SYS_NICE for it. --numa off leaves memory where it is touched first",
+        options.numa);
   }
-  if (options.numa == "interleave" || (options.numa == "auto" && node_cpus.size() > 1 && can_interleave)) {
+  if (options.numa == "interleave" || replicate ||
+      (options.numa == "auto" && node_cpus.size() > 1 && can_interleave)) {
     for (const auto& [node, cpus] : node_cpus) placement.weight_nodes.push_back(node);
-    placement.description =
-        fmt::format(", weights on nodes {} in turn", fmt::join(placement.weight_nodes, ", "));
+    placement.description = fmt::format(", weights on nodes {} {}", fmt::join(placement.weight_nodes, ", "),
+                                        replicate ? "each" : "in turn");
   }
 
   std::string_view pin = options.pin;
   if (pin == "auto") pin = placement.weight_nodes.size() > 1 ? "node" : "off";
-  if (pin == "off") return placement;
+  if (pin == "off") {
+    if (replicate && placement.weight_nodes.size() > 1) {
+      throw Error("--numa replicate: threads must keep to their nodes; leave --pin off away");
+    }
+    return placement;
+  }
   if (pin == "core" && num_threads > static_cast<int>(cores.size())) {
     throw Error("--pin core: expected at most {} threads, a core for each, found --threads {}", cores.size(),
                 num_threads);
@@ -63,6 +72,10 @@ Placement choose_placement(const std::vector<Core>& cores, int num_threads, cons
   for (int thread = 0; thread < num_threads; ++thread) {
     const Core& core = turn[static_cast<std::size_t>(thread) % turn.size()];
     placement.thread_cpus.push_back(pin == "core" ? core.cpus : node_cpus.at(core.node));
+    if (replicate && placement.weight_nodes.size() > 1) {
+      const auto node = std::find(placement.weight_nodes.begin(), placement.weight_nodes.end(), core.node);
+      placement.thread_copies.push_back(static_cast<int>(node - placement.weight_nodes.begin()));
+    }
   }
   placement.description += fmt::format(", threads pinned to their {}", pin);
   return placement;
