@@ -185,8 +185,9 @@ void print_text(const Session& session, const Report& report) {
   if (const auto& packed = session.folder().packed) {
     fmt::print(
         "packed        for the backend {}, layout {}, from {} with --weights {} --activations {} --dtype "
-        "{}\n",
-        packed->backend, packed->layout, packed->source, packed->weights, packed->activations, packed->dtype);
+        "{}{}\n",
+        packed->backend, packed->layout, packed->source, packed->weights, packed->activations, packed->dtype,
+        packed->smoothing.empty() ? "" : " --smoothing " + packed->smoothing);
   }
   fmt::print("layers        {}: {}\n", info.num_layers, describe_layers(info));
   fmt::print("dimensions    hidden {}, vocabulary {}, positions {}\n", info.hidden_dim, info.vocab_size,
@@ -277,7 +278,8 @@ void print_json(const Session& session, const Report& report) {
   if (const auto& packed = session.folder().packed) {
     object["packed"] = {{"backend", packed->backend},         {"layout", packed->layout},
                         {"source", packed->source},           {"weights", packed->weights},
-                        {"activations", packed->activations}, {"dtype", packed->dtype}};
+                        {"activations", packed->activations}, {"dtype", packed->dtype},
+                        {"smoothing", packed->smoothing}};
   }
   object["plan"] = {{"max_model_len", plan.limits.max_model_len},
                     {"max_num_seqs", plan.limits.max_num_seqs},
@@ -304,7 +306,7 @@ void verify(const Session& session) {
     throw Error("{}: only folders that `gossamer pack` wrote have checksums, and this is none",
                 session.path().string());
   }
-  ThreadPool pool(session.options().num_threads > 0 ? session.options().num_threads : num_physical_cores());
+  ThreadPool pool(threads_or_default(session.options().num_threads));
   ProgressLine line("checking " + session.path().string(), ProgressLine::kBytes);
   verify_weights(*folder.checkpoint, *folder.packed, pool,
                  [&](std::size_t done, std::size_t total) { line.show(done, total); });

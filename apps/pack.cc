@@ -32,9 +32,11 @@ struct Options {
 // Formats are chosen for packed folders only.
 void check_bf16_options(const ModelOptions& options) {
   const PrecisionOptions& precision = options.precision;
-  if (precision.weights != "auto" || precision.activations != "auto" || precision.dtype != "auto") {
-    throw Error("--as {} writes every number as it is: leave out --weights, --activations and --dtype",
-                kBf16Checkpoint);
+  if (precision.weights != "auto" || precision.activations != "auto" || precision.dtype != "auto" ||
+      !precision.smoothing.empty()) {
+    throw Error(
+        "--as {} writes every number as it is: leave out --weights, --activations, --smoothing and --dtype",
+        kBf16Checkpoint);
   }
 }
 
@@ -52,11 +54,10 @@ void run(const Options& options) {
     if (options.form == kBf16Checkpoint) {
       check_bf16_options(model);
       const auto checkpoint = open_checkpoint(model.model);
-      bytes = write_bf16_checkpoint(
-          *checkpoint, {.out = options.out,
-                        .replace = options.force,
-                        .num_threads = model.num_threads > 0 ? model.num_threads : num_physical_cores(),
-                        .progress = progress});
+      bytes = write_bf16_checkpoint(*checkpoint, {.out = options.out,
+                                                  .replace = options.force,
+                                                  .num_threads = threads_or_default(model.num_threads),
+                                                  .progress = progress});
     } else {
       const ModelFolder folder = ModelFolder::open(open_checkpoint(model.model), model.precision);
       const auto backend = create_backend({.name = model.backend,

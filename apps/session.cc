@@ -57,6 +57,20 @@ void add_weight_options(CLI::App& command, ModelOptions& options) {
           "depend on it")
       ->check(CLI::Range(1, 4096));
   command
+      .add_option("--backend", options.backend,
+                  "Where to compute: " + fmt::format("{}", fmt::join(backend_names(), ", ")))
+      ->check(CLI::IsMember(backend_names()))
+      ->capture_default_str();
+  command.add_option("--instruction-set", options.instruction_set,
+                     "Instead of the best that the processor has: portable, avx2, avx512, amx, neon");
+  command.add_flag(
+      "--verbose,-v", options.verbose,
+      "Say on standard error which kernels were chosen, what memory is planned, how long things took");
+}
+
+void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
+  add_weight_options(command, options);
+  command
       .add_option("--numa", options.numa,
                   "Where weights lie on a machine with several NUMA nodes: auto (interleave where there are "
                   "several), interleave (on the nodes of the allowed cores in turn), replicate (all of them "
@@ -71,20 +85,6 @@ void add_weight_options(CLI::App& command, ModelOptions& options) {
           "core (a core for each: for a machine of one's own), off")
       ->check(CLI::IsMember({"auto", "node", "core", "off"}))
       ->capture_default_str();
-  command
-      .add_option("--backend", options.backend,
-                  "Where to compute: " + fmt::format("{}", fmt::join(backend_names(), ", ")))
-      ->check(CLI::IsMember(backend_names()))
-      ->capture_default_str();
-  command.add_option("--instruction-set", options.instruction_set,
-                     "Instead of the best that the processor has: portable, avx2, avx512, amx, neon");
-  command.add_flag(
-      "--verbose,-v", options.verbose,
-      "Say on standard error which kernels were chosen, what memory is planned, how long things took");
-}
-
-void add_model_options(CLI::App& command, ModelOptions& options, const std::string& len_help) {
-  add_weight_options(command, options);
   command
       .add_option("--kv-cache-dtype", options.precision.kv_cache_dtype,
                   "What keys and values are kept as: auto (as the activations), bf16, f16, f32, int8 (a "

@@ -287,7 +287,7 @@ class Laboratory {
  public:
   explicit Laboratory(const Options& options)
       : options_(options),
-        num_threads_(options.num_threads > 0 ? options.num_threads : num_physical_cores()),
+        num_threads_(threads_or_default(options.num_threads)),
         pool_(num_threads_),
         ceilings_(measure_ceilings(pool_, memory_)) {
     fmt::print("{}, {} threads: reads {:.1f} GB/s\n", cpu_model_name(), num_threads_,

@@ -68,7 +68,7 @@ void run(ModelBenchOptions options) {
              format_bytes(static_cast<std::size_t>(report.weight_bytes)), report.operations_per_token * 1e-9,
              report.load_seconds, format_bytes(report.loaded_resident_bytes));
 
-  ThreadPool pool(options.model.num_threads > 0 ? options.model.num_threads : num_physical_cores());
+  ThreadPool pool(threads_or_default(options.model.num_threads));
   peak::MemoryReader memory;
   report.ceilings = measure_ceilings(pool, memory);
   report.machine = describe_machine({report.ceilings}, memory);

@@ -156,6 +156,8 @@ int num_physical_cores() {
   return quota > 0 ? std::min(num_cores, quota) : num_cores;
 }
 
+int threads_or_default(int num_threads) { return num_threads > 0 ? num_threads : num_physical_cores(); }
+
 void pin_this_thread(const std::vector<int>& cpus) {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);

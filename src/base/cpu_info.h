@@ -32,6 +32,8 @@ std::vector<Core> read_cores(const std::filesystem::path& folder, const std::vec
 
 // How many of them, but no more than the control group's quota. At least 1.
 int num_physical_cores();
+// `num_threads`, or for 0 as many as there are of them.
+int threads_or_default(int num_threads);
 
 // Lets the calling thread run on these CPUs only. A wish: a CPU that was taken away since only costs speed.
 void pin_this_thread(const std::vector<int>& cpus);

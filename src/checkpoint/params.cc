@@ -315,6 +315,11 @@ class Prefetcher {
 
 int64_t MatrixParam::rows() const { return sum_rows(parts); }
 
+void ParamList::add_norm(const std::string& name, int64_t dim, Tensor& gain, Tensor* bias) {
+  vectors.push_back({.parts = {{name + ".weight", dim}}, .norm = name, .tensor = &gain});
+  if (bias != nullptr) vectors.push_back({.parts = {{name + ".bias", dim}}, .norm = name, .tensor = bias});
+}
+
 int64_t VectorParam::rows() const { return sum_rows(parts); }
 
 Shape VectorParam::shape() const { return num_experts > 0 ? Shape{num_experts, rows()} : Shape{rows()}; }

@@ -73,6 +73,9 @@ struct VectorParam {
 };
 
 struct ParamList {
+  // Declares NAME.weight and, where `bias` is not null, NAME.bias, [dim].
+  void add_norm(const std::string& name, int64_t dim, Tensor& gain, Tensor* bias);
+
   std::vector<MatrixParam> matrices;
   std::vector<VectorParam> vectors;
   std::vector<std::string> ignored;  // tensors that may be there and are not needed (causal masks, inv_freq)

@@ -60,13 +60,6 @@ class Gpt2 : public Model {
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "h." + std::to_string(i) + ".";
-      const auto norm = [&](const std::string& name, Norm& target) {
-        const std::string full_name = prefix + name;
-        params.vectors.push_back(
-            {.parts = {{full_name + ".weight", hidden}}, .norm = full_name, .tensor = &target.gain});
-        params.vectors.push_back(
-            {.parts = {{full_name + ".bias", hidden}}, .norm = full_name, .tensor = &target.bias});
-      };
       // Conv1D keeps its matrices as [in, out].
       const auto conv1d = [&](const std::string& name, int64_t rows, int64_t cols,
                               const std::string& input_norm, Linear& linear) {
@@ -82,10 +75,10 @@ class Gpt2 : public Model {
                                   .shard = by_rows ? ShardAxis::kRows : ShardAxis::kReplicated,
                                   .tensor = &linear.bias});
       };
-      norm("ln_1", layer.attention_norm);
+      params.add_norm(prefix + "ln_1", hidden, layer.attention_norm.gain, &layer.attention_norm.bias);
       conv1d("attn.c_attn", 3 * hidden, hidden, "ln_1", layer.qkv);
       conv1d("attn.c_proj", hidden, hidden, "", layer.attention_out);
-      norm("ln_2", layer.ffn_norm);
+      params.add_norm(prefix + "ln_2", hidden, layer.ffn_norm.gain, &layer.ffn_norm.bias);
       conv1d("mlp.c_fc", info_.ffn_dim, hidden, "ln_2", layer.ffn_in);
       conv1d("mlp.c_proj", hidden, info_.ffn_dim, "", layer.ffn_out);
       params.ignored.push_back(prefix + "attn.bias");  // the causal mask, kept as a buffer

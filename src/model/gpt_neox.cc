@@ -71,13 +71,6 @@ class GptNeox : public Model {
     for (int i = 0; i < info_.num_layers; ++i) {
       Layer& layer = layers_[static_cast<std::size_t>(i)];
       const std::string prefix = "gpt_neox.layers." + std::to_string(i) + ".";
-      const auto norm = [&](const std::string& name, Norm& target) {
-        const std::string full_name = prefix + name;
-        params.vectors.push_back(
-            {.parts = {{full_name + ".weight", hidden}}, .norm = full_name, .tensor = &target.gain});
-        params.vectors.push_back(
-            {.parts = {{full_name + ".bias", hidden}}, .norm = full_name, .tensor = &target.bias});
-      };
       const auto linear = [&](const std::string& name, int64_t rows, int64_t cols,
                               const std::string& input_norm, bool with_bias,
                               std::span<const int32_t> row_order, Linear& target) {
@@ -95,8 +88,9 @@ class GptNeox : public Model {
                                   .shard = by_rows ? ShardAxis::kRows : ShardAxis::kReplicated,
                                   .tensor = &target.bias});
       };
-      norm("input_layernorm", layer.attention_norm);
-      norm("post_attention_layernorm", layer.ffn_norm);
+      params.add_norm(prefix + "input_layernorm", hidden, layer.attention_norm.gain,
+                      &layer.attention_norm.bias);
+      params.add_norm(prefix + "post_attention_layernorm", hidden, layer.ffn_norm.gain, &layer.ffn_norm.bias);
       linear("attention.query_key_value", 3 * hidden, hidden, "input_layernorm", attention_bias_,
              qkv_row_order_, layer.qkv);
       linear("attention.dense", hidden, hidden, "", attention_bias_, {}, layer.attention_out);

@@ -67,9 +67,6 @@ class GptOss : public Model {
         for (ParamPart& part : parts) part.name = prefix + part.name;
         params.vectors.push_back({.parts = std::move(parts), .shard = shard, .tensor = &tensor});
       };
-      const auto norm = [&](const std::string& name, Tensor& gain) {
-        params.vectors.push_back({.parts = {{name + ".weight", hidden}}, .norm = name, .tensor = &gain});
-      };
       const auto matrix = [&](std::vector<ParamPart> parts, int64_t cols, const std::string& input_norm,
                               ShardAxis shard, std::unique_ptr<Weight>& weight,
                               WeightRole role = WeightRole::kDense) {
@@ -99,7 +96,7 @@ class GptOss : public Model {
                                   .shard = ShardAxis::kExperts,
                                   .tensor = &bias});
       };
-      norm(attention_norm, layer.attention_norm);
+      params.add_norm(attention_norm, hidden, layer.attention_norm, nullptr);
       matrix({{"self_attn.q_proj.weight", q_rows},
               {"self_attn.k_proj.weight", kv_rows},
               {"self_attn.v_proj.weight", kv_rows}},
@@ -113,7 +110,7 @@ class GptOss : public Model {
         vector({{"self_attn.o_proj.bias", hidden}}, ShardAxis::kReplicated, layer.attention_out_bias);
       }
       vector({{"self_attn.sinks", attention.num_heads}}, ShardAxis::kRows, layer.attention.sinks);
-      norm(ffn_norm, layer.ffn_norm);
+      params.add_norm(ffn_norm, hidden, layer.ffn_norm, nullptr);
       matrix({{"mlp.router.weight", info_.num_experts}}, hidden, ffn_norm, ShardAxis::kReplicated,
              layer.router, WeightRole::kRouter);
       vector({{"mlp.router.bias", info_.num_experts}}, ShardAxis::kReplicated, layer.router_bias);

@@ -22,8 +22,6 @@ namespace fs = std::filesystem;
 // Of the data of packed.safetensors: whole pages, so that no page holds header and weights.
 constexpr uint64_t kDataAlignment = 4096;
 
-int threads_or_default(int num_threads) { return num_threads > 0 ? num_threads : num_physical_cores(); }
-
 const std::string& name_of(const MatrixParam& param) { return param.parts.front().name; }
 const std::string& name_of(const VectorParam& param) { return param.parts.front().name; }
 

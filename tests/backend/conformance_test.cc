@@ -397,6 +397,22 @@ TEST_P(Conformance, ExpertsMatch) {
   }
 }
 
+// What is not a number must not hide behind the sink, which alone gives zeros.
+TEST_P(Conformance, AttentionShowsWhatIsNotANumber) {
+  for (const DType activation : {DType::kF32, DType::kBf16}) {
+    const AttentionCase c{.num_heads = 1,
+                          .num_kv_heads = 1,
+                          .head_dim = 16,
+                          .sinks = true,
+                          .kv_dtype = DType::kBf16,
+                          .activation = activation,
+                          .lengths = {1},
+                          .planted_error = std::numeric_limits<float>::quiet_NaN()};
+    const std::vector<double> out = run_attention(*cpu_, c).values();
+    EXPECT_TRUE(std::isnan(out.front())) << out.front();
+  }
+}
+
 TEST_P(Conformance, AttentionMatches) {
   std::vector<AttentionCase> cases;
   for (const DType kv : {DType::kBf16, DType::kF32, DType::kF16, DType::kI8}) {

@@ -107,7 +107,7 @@ inline void begin_totals(const AttentionArgs& args, int row) {
 
 // Adds what a span left: its maximum, its sum, its acc.
 inline void add_span(const AttentionArgs& args, int row, float span_max, float span_sum, const float* acc) {
-  if (span_max == -__builtin_inff()) return;  // saw no key of it
+  if (span_sum == 0.0F) return;  // saw no key of it: the largest of any adds 1, and NaN stays visible
   const AttentionRow at = attention_row(args, row);
   const float old_max = at.state[kStateTotalMax];
   const float new_max = span_max > old_max ? span_max : old_max;

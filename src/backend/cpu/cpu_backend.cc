@@ -189,7 +189,7 @@ void CpuBackend::do_gather_rows(const Tensor& x, const std::vector<int32_t>& row
 std::unique_ptr<Backend> create_cpu_backend(int num_threads, std::string_view instruction_set,
                                             const cpu::PlacementOptions& placement) {
   const cpu::KernelTable& kernels = cpu::choose_kernels(instruction_set);
-  if (num_threads == 0) num_threads = num_physical_cores();
+  num_threads = threads_or_default(num_threads);
   return std::make_unique<cpu::CpuBackend>(kernels, num_threads,
                                            cpu::choose_placement(num_threads, placement));
 }

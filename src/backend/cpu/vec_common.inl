@@ -102,7 +102,7 @@ inline float vlargest(V a) {
 
 // Products of few tokens ask for a panel's bytes this far ahead: the processor's own prefetching stops at
 // every 4 KiB, and the more tokens, the less of the panel the instructions in flight reach. 1 KiB left 40 %
-// of the bandwidth of 2 tokens unused, 16 KiB push the activations out (Zen 5, 2026-11).
+// of the bandwidth of 2 tokens unused, 16 KiB are slower again (Zen 5, 2026-11).
 constexpr int64_t kPrefetchBytes = 8192;
 template <int kBytes>
 inline void prefetch_panel(const uint8_t* p) {
