@@ -35,21 +35,30 @@ std::optional<RequestError> check_sampling_params(const SamplingParams& params, 
 // Philox4x32-10 (Salmon et al., SC 2011): random bits number `counter` of stream `seed`.
 std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter);
 
-// Owns scratch for one vocabulary; one sampler serves all sequences of an engine, one after the other.
+// A row of logits and what decides about it.
+struct SamplingInput {
+  std::span<const float> logits;  // [vocab_size]
+  const SamplingParams& params;
+  uint64_t seed = 0;   // of this sequence
+  uint64_t index = 0;  // how many tokens this sequence has given before
+  std::span<const int32_t> prompt;
+  std::span<const int32_t> output;
+  std::span<const uint64_t> mask;      // token_constraint.h; empty: every token may come
+  std::span<const int32_t> forbidden;  // never chosen
+};
+
+// Scratch for one vocabulary; one sampler serves one thread.
 class Sampler {
  public:
   // Ids from `num_sampled_ids` on are never chosen (rows beyond the tokenizer's vocabulary).
   Sampler(int64_t vocab_size, int64_t num_sampled_ids);
 
-  // Chooses a token. `logits` [vocab_size]; `index`: how many tokens this sequence has sampled before. An
-  // error value when a logit is NaN or +infinity, or when nothing can be chosen.
-  Result<int32_t> sample(std::span<const float> logits, const SamplingParams& params,
-                         std::span<const int32_t> prompt, std::span<const int32_t> output, uint64_t index);
+  // Chooses a token. An error value when a logit is NaN or +infinity, or when nothing can be chosen.
+  Result<int32_t> sample(const SamplingInput& input);
 
  private:
-  void apply_bias_and_penalties(const SamplingParams& params, std::span<const int32_t> prompt,
-                                std::span<const int32_t> output);
-  int32_t draw(const SamplingParams& params, uint64_t index);
+  void apply_bias_and_penalties(const SamplingInput& input);
+  int32_t draw(const SamplingInput& input);
 
   struct Candidate {
     float logit;

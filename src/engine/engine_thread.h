@@ -1,0 +1,48 @@
+// EngineThread: an engine with the thread that steps it. Many threads submit and cancel; what comes of a
+// request goes to its own sink. Used by the server and by batch runs.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "engine/engine.h"
+
+namespace gossamer {
+
+// Called on the engine's thread between two steps, in order: keep it short. The last call for a request has
+// as many finish reasons behind it as the request has sequences. Must not throw.
+using OutputSink = std::function<void(Output output)>;
+
+class EngineThread {
+ public:
+  // The engine outlives this; nobody else steps it meanwhile.
+  explicit EngineThread(Engine& engine);
+  // Cancels what runs, delivers the last outputs, joins.
+  ~EngineThread();
+
+  // From any thread, a sink's included. An error value when the request can never run or the queue is full.
+  Result<RequestId> submit(Request request, OutputSink sink);
+  // From any thread. Called from a sink it takes effect before the next step. `index`: one of the request's
+  // sequences; absent: all. Unknown ids are ignored.
+  void cancel(RequestId id, std::optional<int> index = std::nullopt);
+
+ private:
+  void run();
+  void deliver(std::vector<Output> outputs);
+
+  Engine& engine_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  struct Waiting {
+    OutputSink sink;
+    int num_left = 0;  // sequences that have not ended
+  };
+  std::unordered_map<RequestId, Waiting> sinks_;
+  std::thread thread_;
+};
+
+}  // namespace gossamer
