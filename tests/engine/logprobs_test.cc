@@ -88,7 +88,7 @@ TEST(Logprobs, AreWithinTheirErrorOfTheExactOnes) {
       worst = std::max(worst, std::abs(found - exact) - rounding);
     }
   }
-  RecordProperty("worst_error", std::to_string(static_cast<double>(worst)));
+  RecordProperty("worst_error", std::to_string(static_cast<double>(worst) * 1e9));
 }
 
 TEST(Logprobs, RankCountsTheTokensThatAreMoreLikely) {
