@@ -108,13 +108,18 @@ GOSSAMER_INTO_EVERY_WIDTH void fold(T* terms) {
   for (std::size_t i = 0; i < kHalf; ++i) terms[i] += terms[i + kHalf];
 }
 
+// Each logit's exp((logit - largest) * scale); 0 for those below `least`.
 GOSSAMER_EVERY_WIDTH
-double sum_exp(const float* strip, float largest, float limit, float scale) {
-  alignas(64) float terms[kStripSize];
+void exp_terms(const float* strip, float largest, float least, float scale, float* terms) {
   for (std::size_t i = 0; i < kStripSize; ++i) {
     const float term = exp_of_negative((strip[i] - largest) * scale);
-    terms[i] = strip[i] < limit ? term : 0.0F;
+    terms[i] = strip[i] >= least ? term : 0.0F;
   }
+}
+
+// Overwrites the terms.
+GOSSAMER_EVERY_WIDTH
+double sum_terms(float* terms) {
   fold<128>(terms);
   fold<64>(terms);
   alignas(64) double sums[32];
@@ -137,7 +142,7 @@ LogitRow::LogitRow(int64_t size) : size_(size) {
   maxima_.resize(count);
 }
 
-std::optional<int64_t> LogitRow::reset(std::span<const float> logits) {
+std::optional<int64_t> LogitRow::reset(std::span<const float> logits, std::span<const float> maxima) {
   GOSSAMER_CHECK_GE(static_cast<int64_t>(logits.size()), size_);
   for (std::size_t strip = 0; strip < strips_.size(); ++strip)
     strips_[strip] = logits.data() + strip * kStripSize;
@@ -147,7 +152,16 @@ std::optional<int64_t> LogitRow::reset(std::span<const float> logits) {
     strips_.back() = last_.data();
   }
   changed_.clear();
-  if (!find_maxima(strips_.data(), strips_.size(), maxima_.data())) {
+  bool fine = true;
+  if (maxima.empty()) {
+    fine = find_maxima(strips_.data(), strips_.size(), maxima_.data());
+  } else {
+    std::copy_n(maxima.begin(), maxima_.size(), maxima_.begin());
+    fine = std::all_of(maxima_.begin(), maxima_.end() - 1, [](float largest) { return largest < kInfinity; });
+    // Of the last one's numbers some may be beyond `size`.
+    fine = find_maxima(&strips_.back(), 1, &maxima_.back()) && fine;
+  }
+  if (!fine) {
     const auto end = logits.begin() + size_;
     return std::find_if(logits.begin(), end, [](float logit) { return !(logit < kInfinity); }) -
            logits.begin();
@@ -226,13 +240,41 @@ int64_t LogitRow::count_above(float value) const {
   return count;
 }
 
-double LogitRow::sum_exp_below(float limit, float scale) const {
+double LogitRow::sum_exp(float least, float scale) {
   GOSSAMER_CHECK_GT(largest(), -kInfinity);
-  double sum = 0.0;
+  sums_.assign(strips_.size(), 0.0);
+  double total = 0.0;
+  alignas(64) float terms[kStripSize];
   for (std::size_t strip = 0; strip < strips_.size(); ++strip) {
-    if (maxima_[strip] > -kInfinity) sum += sum_exp(strips_[strip], largest(), limit, scale);
+    if (maxima_[strip] < least) continue;
+    exp_terms(strips_[strip], largest(), least, scale, terms);
+    sums_[strip] = sum_terms(terms);
+    total += sums_[strip];
   }
-  return sum;
+  return total;
+}
+
+int32_t LogitRow::id_at(double share, float least, float scale) const {
+  double total = 0.0;
+  for (const double sum : sums_) total += sum;
+  double target = share * total;
+  std::size_t strip = 0;
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    if (sums_[i] == 0.0) continue;
+    strip = i;  // rounding may leave a little at the end: it is the last one's
+    if (target < sums_[i]) break;
+    target -= sums_[i];
+  }
+  alignas(64) float terms[kStripSize];
+  exp_terms(strips_[strip], largest(), least, scale, terms);
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < kStripSize; ++i) {
+    if (terms[i] == 0.0F) continue;
+    place = i;
+    if (target < terms[i]) break;
+    target -= terms[i];
+  }
+  return static_cast<int32_t>(strip * kStripSize + place);
 }
 
 void LogitRow::find_hits(const float* strip, float threshold, uint32_t* hits) {

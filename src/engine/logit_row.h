@@ -1,4 +1,4 @@
-// A row of logits for those who look for its largest (Sampler, compute_logprobs): cut into strips of 256
+// A row of logits for those who look for its largest (Sampler, compute_logprobs): cut into strips
 // whose maxima are found in one pass, so that a strip which lies deep below the largest is not looked at
 // again. Changing some logits copies their strips, never the row.
 #pragma once
@@ -10,20 +10,22 @@
 #include <span>
 #include <vector>
 
+#include "backend/backend.h"
+
 namespace gossamer {
 
 class LogitRow {
  public:
-  static constexpr int64_t kStrip = 256;
+  static constexpr int64_t kStrip = kMaximaGroup;
 
   explicit LogitRow(int64_t size);
   LogitRow(LogitRow&&) = default;
   LogitRow& operator=(LogitRow&&) = default;
 
   // Takes the first `size` numbers of `logits`, which stay where and as they are while the row is used.
-  // Returns the place of the first one that is NaN or +infinity, if any: nothing else may be asked of the row
-  // then.
-  std::optional<int64_t> reset(std::span<const float> logits);
+  // `maxima`: empty, or what Backend::linear_with_maxima noted of them, which spares the pass. Returns the
+  // place of the first logit that is NaN or +infinity, if any: nothing else may be asked of the row then.
+  std::optional<int64_t> reset(std::span<const float> logits, std::span<const float> maxima = {});
 
   // Changes: afterwards, before anything below is asked, update_maxima() once. No NaN, no +infinity.
   float& change(int32_t id);
@@ -42,11 +44,12 @@ class LogitRow {
   float reached_by(int64_t count) const;
   // How many logits are larger.
   int64_t count_above(float value) const;
-  // Sum of exp((logit - largest) * scale) over the logits below `limit`, in an order that depends on `size`
-  // alone. A term exp(-d) is wrong by at most (3e-7 + 1.8e-7 d) of itself, or by (3e-7 + 6e-8 d) where scale
-  // is 1; beyond d = 87 it counts as exp(-87), -infinity like it. The largest must be finite, scale at most
-  // 1e6.
-  double sum_exp_below(float limit, float scale) const;
+  // Sum of exp((logit - largest) * scale) over the logits >= least, in an order that depends on `size` alone.
+  // A term exp(-d) is wrong by at most (3e-7 + 1.8e-7 d) of itself, or by (3e-7 + 6e-8 d) where scale is 1;
+  // beyond d = 87 it counts as exp(-87). The largest and `least` must be finite, scale too.
+  double sum_exp(float least, float scale);
+  // The token in which `share`, from [0, 1), of the last sum_exp(least, scale) lies, lower ids first.
+  int32_t id_at(double share, float least, float scale) const;
 
   // Calls found(id, logit) for every logit >= threshold, lower ids first.
   template <typename Found>
@@ -67,6 +70,7 @@ class LogitRow {
   std::vector<float> own_;  // [num_strips * kStrip] the changed strips; empty before the first change
   std::vector<std::size_t> changed_;  // their numbers
   std::size_t largest_strip_ = 0;     // the first that has the largest
+  std::vector<double> sums_;          // [num_strips] of sum_exp
 };
 
 template <typename Found>

@@ -22,7 +22,9 @@ TokenLogprobs compute_logprobs(std::span<const float> logits, int32_t id, int nu
 
   const double largest = row.largest();
   // The largest's own term is exactly 1, so that no logarithm is negative and no probability above 1.
-  const double log_sum = largest == -kInfinity ? 0.0 : std::log(row.sum_exp_below(kInfinity, /*scale=*/1.0F));
+  const double log_sum = largest == -kInfinity
+                             ? 0.0
+                             : std::log(row.sum_exp(std::numeric_limits<float>::lowest(), /*scale=*/1.0F));
   const auto entry = [&](int32_t of, float logit) {
     const double logprob = logit == -kInfinity ? -kInfinity : (logit - largest) - log_sum;
     return TokenLogprobs::Entry{of, static_cast<float>(logprob)};

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "engine/token_constraint.h"
@@ -26,7 +27,17 @@ double uniform(uint64_t seed, uint64_t counter) {
   return static_cast<double>(joined >> 11) * 0x1p-53;
 }
 
+// For temperatures so low that only the most likely count, a scale that is still finite.
+float inverse(float temperature) { return static_cast<float>(std::min(1.0 / double{temperature}, 1e30)); }
+
+// How many candidates top-p begins with.
+constexpr int64_t kFirstCandidates = 128;
+
 }  // namespace
+
+bool Sampler::more_likely(const Candidate& a, const Candidate& b) {
+  return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
 
 std::optional<RequestError> check_sampling_params(const SamplingParams& params, int64_t vocab_size) {
   if (!within(params.temperature, 0.0F, 100.0F))
@@ -93,7 +104,7 @@ Sampler::Sampler(int64_t vocab_size, int64_t num_sampled_ids)
 
 Result<int32_t> Sampler::sample(const SamplingInput& input) {
   GOSSAMER_CHECK_GE(static_cast<int64_t>(input.logits.size()), num_sampled_ids_);
-  if (row_.reset(input.logits)) {
+  if (row_.reset(input.logits, input.maxima)) {
     const auto position = static_cast<int64_t>(input.prompt.size() + input.output.size()) - 1;
     return check_logits(input.logits.first(static_cast<std::size_t>(num_sampled_ids_)), position).value();
   }
@@ -106,7 +117,9 @@ Result<int32_t> Sampler::sample(const SamplingInput& input) {
 
   if (row_.largest() == -kInfinity) return nothing_left(input);
   if (input.params.temperature == 0.0F) return row_.first_largest();
-  return draw(input);
+  const double share = uniform(input.seed, input.index);
+  const bool from_all = input.params.top_k == 0 && input.params.top_p == 1.0F;
+  return from_all ? draw_from_all(input.params, share) : draw_from_most_likely(input.params, share);
 }
 
 RequestError Sampler::nothing_left(const SamplingInput& input) const {
@@ -158,73 +171,71 @@ void Sampler::apply_bias_and_penalties(const SamplingInput& input) {
   }
 }
 
-// What is drawn is defined in the plainest way: all tokens above the floor, sorted; their weights added in
-// that order, in double; top-p and min-p; then a uniform share of the sum, from which weights are taken away
-// in order until it is negative. With a vocabulary of 200,000 that takes 16 ms, nearly all for tokens that
-// are never reached. So it is done for the most likely ones first, with bounds for what the rest adds to the
-// sum: if both bounds lead to the same token, so does the exact sum. If not, once in a hundred draws or so,
-// with more tokens.
-int32_t Sampler::draw(const SamplingInput& input) {
-  const SamplingParams& params = input.params;
-  const double share = uniform(input.seed, input.index);
-  const double inverse_temperature = 1.0 / params.temperature;
-  const auto collected = [&](int64_t wanted) {
-    const bool all = collect(params.temperature, wanted);
-    sort_candidates();
-    if (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < candidates_.size()) {
-      candidates_.resize(static_cast<std::size_t>(params.top_k));
-    }
-    const double largest = row_.largest();
-    weights_.clear();
-    for (const Candidate& candidate : candidates_) {
-      weights_.push_back(std::exp((candidate.logit - largest) * inverse_temperature));
-    }
-    return all;
-  };
-  if (params.top_k > 0) {  // the rest adds nothing
-    collected(params.top_k);
-    return choose(params, share, std::nullopt).value();
+// Where `share` of the probability lies, in order of the ids: no sorting.
+int32_t Sampler::draw_from_all(const SamplingParams& params, double share) {
+  float least = std::numeric_limits<float>::lowest();
+  if (params.min_p > 0.0F) {  // exp((logit - largest) / temperature) >= min_p
+    const double logit = row_.largest() + double{params.temperature} * std::log(double{params.min_p});
+    least = std::max(least, static_cast<float>(logit));
   }
-  // Bounds hold for these temperatures only: see sum_exp_below.
-  if (inverse_temperature <= 1e6) {
-    for (const int64_t wanted : {128, 512}) {
-      if (collected(wanted)) return choose(params, share, std::nullopt).value();
-      const double rest =
-          row_.sum_exp_below(candidates_.back().logit, static_cast<float>(inverse_temperature));
-      if (const auto id = choose(params, share, rest)) return *id;
-    }
-  }
-  collected(num_sampled_ids_);
-  return choose(params, share, std::nullopt).value();
+  const float scale = inverse(params.temperature);
+  row_.sum_exp(least, scale);
+  return row_.id_at(share, least, scale);
 }
 
-// Makes the `wanted` most likely tokens candidates, and those that are as likely as the last of them and more
-// as they come, but none below the floor. True when these are all above the floor. Lower ids come first.
-bool Sampler::collect(double temperature, int64_t wanted) {
+// Where it lies in order of probability, among those that top-k, top-p and min-p leave.
+int32_t Sampler::draw_from_most_likely(const SamplingParams& params, double share) {
   const double largest = row_.largest();
-  const double inverse_temperature = 1.0 / temperature;
-  // Relative to the most likely token: what lies beyond exp(-50) cannot be drawn from 53 bits, and dropping
-  // it at once keeps the sort below short.
-  constexpr double kFloor = -50.0;
-  // The same as a logit, and less than the roundings of either side could make it.
-  const double lowest =
-      std::max<double>(largest + kFloor * temperature * (1.0 + 1e-9), std::numeric_limits<float>::lowest());
-  const float floor = std::nextafter(static_cast<float>(lowest), -kInfinity);
+  const double scale = inverse(params.temperature);
+  double total = 0.0;
+  if (params.top_k == 0)
+    total = row_.sum_exp(std::numeric_limits<float>::lowest(), inverse(params.temperature));
+  double kept = 0.0;
+  // As many candidates as it takes to reach top_p: mostly few.
+  for (int64_t wanted = params.top_k > 0 ? params.top_k : kFirstCandidates;; wanted *= 8) {
+    const bool all = collect(wanted) || params.top_k > 0;
+    sort_candidates();
+    weights_.clear();
+    for (const Candidate& candidate : candidates_)
+      weights_.push_back(std::exp((candidate.logit - largest) * scale));
+    if (params.top_k > 0) total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+    kept = 0.0;
+    std::size_t count = 0;
+    while (count < weights_.size() && kept < params.top_p * total) kept += weights_[count++];
+    if (!all && kept < params.top_p * total) continue;
+    weights_.resize(std::max<std::size_t>(count, 1));
+    break;
+  }
+  while (weights_.size() > 1 && weights_.back() < params.min_p) {  // the most likely has 1
+    kept -= weights_.back();
+    weights_.pop_back();
+  }
+  double target = share * kept;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    target -= weights_[i];
+    if (target < 0.0) return candidates_[i].id;
+  }
+  return candidates_[weights_.size() - 1].id;  // rounding only
+}
+
+// Makes the `wanted` most likely tokens candidates, of equal ones those with lower ids. True when there are
+// no others (but those that are never chosen).
+bool Sampler::collect(int64_t wanted) {
   const float reached = row_.reached_by(wanted);
+  const float least = std::max(reached, std::numeric_limits<float>::lowest());
   candidates_.clear();
-  row_.for_each_from(std::max(floor, reached), [&](int32_t id, float logit) {
-    if ((logit - largest) * inverse_temperature >= kFloor) candidates_.push_back({logit, id});
-  });
-  return reached <= floor;
+  row_.for_each_from(least, [&](int32_t id, float logit) { candidates_.push_back({logit, id}); });
+  if (static_cast<int64_t>(candidates_.size()) <= wanted) return reached < least;
+  std::nth_element(candidates_.begin(), candidates_.begin() + wanted, candidates_.end(), more_likely);
+  candidates_.resize(static_cast<std::size_t>(wanted));
+  return false;
 }
 
 // Most likely first; ties: the lower id first.
 void Sampler::sort_candidates() {
   constexpr std::size_t kFew = 4096;
   if (candidates_.size() <= kFew) {
-    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) {
-      return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-    });
+    std::sort(candidates_.begin(), candidates_.end(), more_likely);
     return;
   }
   // By digits of the logit's bits, the lowest first: a tenth of the time that comparing takes for 200,000,
@@ -246,66 +257,6 @@ void Sampler::sort_candidates() {
     for (const Candidate& candidate : candidates_) sorted_[places[digit(candidate)]++] = candidate;
     candidates_.swap(sorted_);
   }
-}
-
-// Filters the candidates and draws one. `rest`: what the tokens that are no candidates add to the sum of the
-// weights, as sum_exp_below says; nullopt when there are none. Nothing when it takes more candidates to say.
-std::optional<int32_t> Sampler::choose(const SamplingParams& params, double uniform,
-                                       std::optional<double> rest) {
-  double total = 0.0;
-  for (const double weight : weights_) total += weight;
-
-  // The sum over all tokens in order lies between these.
-  double low = total;
-  double high = total;
-  double rounding = 0.0;
-  if (rest) {
-    // sum_exp_below's error for exponents down to the floor, twice; and what adding that many numbers one
-    // after the other, or taking some away again, may lose, twice. Tokens below the floor are far less than
-    // that.
-    constexpr double kRestError = 2e-5;
-    rounding = (total + *rest) * static_cast<double>(num_sampled_ids_) * 0x1p-51;
-    low = total + *rest * (1.0 - kRestError) - rounding;
-    high = total + *rest * (1.0 + kRestError) + rounding;
-  }
-
-  bool complete = !rest;
-  if (params.top_p < 1.0F) {
-    double kept = 0.0;
-    std::size_t count = 0;
-    while (count < weights_.size() && kept < params.top_p * low) kept += weights_[count++];
-    if (!complete && kept < params.top_p * high) return std::nullopt;
-    weights_.resize(std::max<std::size_t>(count, 1));
-    low = high = total = kept;
-    complete = true;
-  }
-  if (complete) {
-    while (weights_.size() > 1 && weights_.back() < params.min_p) {  // the most likely has 1
-      total -= weights_.back();
-      weights_.pop_back();
-    }
-    low = high = total;
-  } else if (params.min_p > 0.0F) {
-    // The rest is dropped for certain when the last candidate is: by more than exp's own rounding.
-    if (!(weights_.back() < params.min_p * (1.0 - 1e-12))) return std::nullopt;
-    while (weights_.size() > 1 && weights_.back() < params.min_p) weights_.pop_back();
-    double kept = 0.0;
-    for (const double weight : weights_) kept += weight;
-    low = kept - rounding;
-    high = kept + rounding;
-    complete = true;
-  }
-
-  double low_target = uniform * low;
-  double high_target = uniform * high;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    low_target -= weights_[i];
-    high_target -= weights_[i];
-    if (high_target < 0.0) return candidates_[i].id;
-    if (low_target < 0.0) return std::nullopt;
-  }
-  if (!complete) return std::nullopt;
-  return candidates_[weights_.size() - 1].id;  // rounding only
 }
 
 }  // namespace gossamer

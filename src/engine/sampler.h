@@ -43,6 +43,7 @@ std::optional<RequestError> check_logits(std::span<const float> logits, int64_t 
 // A row of logits and what decides about it.
 struct SamplingInput {
   std::span<const float> logits;  // [vocab_size]
+  std::span<const float> maxima;  // of Backend::linear_with_maxima; empty: not known
   const SamplingParams& params;
   uint64_t seed = 0;   // of this sequence
   uint64_t index = 0;  // how many tokens this sequence has given before
@@ -67,13 +68,15 @@ class Sampler {
     float logit;
     int32_t id;
   };
+  // Ties: the lower id first.
+  static bool more_likely(const Candidate& a, const Candidate& b);
   // Says why the row is -infinity everywhere.
   RequestError nothing_left(const SamplingInput& input) const;
   void apply_bias_and_penalties(const SamplingInput& input);
-  int32_t draw(const SamplingInput& input);
-  bool collect(double temperature, int64_t wanted);
+  int32_t draw_from_all(const SamplingParams& params, double share);
+  int32_t draw_from_most_likely(const SamplingParams& params, double share);
+  bool collect(int64_t wanted);
   void sort_candidates();
-  std::optional<int32_t> choose(const SamplingParams& params, double uniform, std::optional<double> rest);
 
   int64_t num_sampled_ids_;
   LogitRow row_;                       // [num_sampled_ids]
