@@ -104,14 +104,14 @@ class HarmonyOracle {
         if (!in_word) words.push_back({.text = "", .is_marked = std::exchange(marked, false)});
         in_word = true;
         words.back().text += c;
-        if (words.back().text == "to=") mark_all(words, words.size() - 1);
+        if (words.back().text.ends_with("to=")) mark_all(words, words.size() - 1);
       }
     };
     const auto judge = [&](bool ends_with_message, bool is_end) -> std::string {
       std::string lost;
       for (std::size_t i = 0; i < words.size(); ++i) {
         const bool is_cut = is_end && i + 1 == words.size();
-        const bool follows_to = i > 0 && words[i - 1].text == "to=";
+        const bool follows_to = i > 0 && words[i - 1].text.ends_with("to=");
         const bool in_fields = ends_with_message && fields.find(words[i].text) != std::string::npos;
         const bool may_be_header = words[i].is_marked || words[i].is_before_part || follows_to || in_fields ||
                                    is_keyword(words[i].text, is_cut);
