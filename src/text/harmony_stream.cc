@@ -164,7 +164,7 @@ void HarmonyStream::end_header_by_boundary(int32_t id, Deltas& out) {
 
 // Instead of <|message|> came what cannot be header: what is not understood of it is content.
 void HarmonyStream::end_header_by_text(Deltas& out) {
-  std::size_t num_header_bytes = reader_.used();
+  const std::vector<HeaderPiece> rest = header_rest();
   if (header_is_text()) {
     recoveries_.add(HarmonyRecovery::kStrayToken);
     state_ = State::kContent;
@@ -176,27 +176,29 @@ void HarmonyStream::end_header_by_text(Deltas& out) {
     recoveries_.add(HarmonyRecovery::kBareText);
     begin_message({.role = role_at(reader_.place())}, out);
   }
+  for (const HeaderPiece& piece : rest) add_content(piece.bytes, piece.token, out);
+}
+
+// What of the header's tokens is not certainly header.
+std::vector<HarmonyStream::HeaderPiece> HarmonyStream::header_rest() const {
+  std::vector<HeaderPiece> pieces;
+  std::size_t num_used = reader_.used();
   int64_t token = first_header_token_;
-  for (const int32_t id : std::exchange(header_ids_, {})) {
+  for (const int32_t id : header_ids_) {
     std::string_view bytes = text_of(id);
-    const std::size_t num_skipped = std::min(num_header_bytes, bytes.size());
-    num_header_bytes -= num_skipped;
+    const std::size_t num_skipped = std::min(num_used, bytes.size());
+    num_used -= num_skipped;
     bytes.remove_prefix(num_skipped);
-    if (!bytes.empty()) add_content(bytes, token, out);
+    if (!bytes.empty()) pieces.push_back({bytes, token});
     ++token;
   }
+  return pieces;
 }
 
 bool HarmonyStream::header_rest_is_blank() const {
-  std::size_t num_header_bytes = reader_.used();
-  for (const int32_t id : header_ids_) {
-    std::string_view bytes = text_of(id);
-    const std::size_t num_skipped = std::min(num_header_bytes, bytes.size());
-    num_header_bytes -= num_skipped;
-    bytes.remove_prefix(num_skipped);
-    if (!is_blank(bytes)) return false;
-  }
-  return true;
+  const std::vector<HeaderPiece> rest = header_rest();
+  return std::all_of(rest.begin(), rest.end(),
+                     [](const HeaderPiece& piece) { return is_blank(piece.bytes); });
 }
 
 // Counts what the reader put right, and what is missing before the header.

@@ -77,6 +77,11 @@ class HarmonyStream {
   void end_header_by_text(Deltas& out);
   // Whether the header, as far as it is read, is text of the message that it stands in.
   bool header_is_text() const { return reader_.is_in_content() && !reader_.is_confirmed(); }
+  struct HeaderPiece {
+    std::string_view bytes;
+    int64_t token = 0;
+  };
+  std::vector<HeaderPiece> header_rest() const;
   bool header_rest_is_blank() const;
   void count_header();
 
