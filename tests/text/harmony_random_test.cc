@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <climits>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <iterator>
 #include <memory>
 #include <span>
@@ -273,11 +273,11 @@ TEST_F(HarmonyRandom, TakesTimeThatIsLinearInTheTokens) {
     for (const char* prefix : {"", "<|channel|>", "<|channel|>final<|message|>", "<|start|>"}) {
       std::vector<int32_t> ids = ids_of_text(prefix);
       while (ids.size() < kNumTokens) ids.insert(ids.end(), pattern.begin(), pattern.end());
-      const auto start = std::chrono::steady_clock::now();
+      const std::clock_t start = std::clock();  // of the processor: the machine may be busy
       HarmonyStream stream(*tokenizer_);
       for (const int32_t id : ids) (void)stream.push(id);
       (void)stream.flush();
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
       const double nanoseconds = seconds * 1e9 / static_cast<double>(ids.size());
       if (nanoseconds > slowest) {
         slowest = nanoseconds;
@@ -286,7 +286,7 @@ TEST_F(HarmonyRandom, TakesTimeThatIsLinearInTheTokens) {
     }
   }
   fmt::print("slowest: {:.0f} ns a token, with {}\n", slowest, slowest_text);
-  EXPECT_LT(slowest, 10'000.0) << slowest_text;  // room for a busy machine and sanitizers
+  EXPECT_LT(slowest, 10'000.0) << slowest_text;  // room for sanitizers
 }
 
 TEST_F(HarmonyRandom, FindsThePlantedFault) {
