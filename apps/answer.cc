@@ -20,8 +20,10 @@ std::string rate_text(std::optional<double> rate) {
 
 void add_to_messages(const HarmonyDelta& delta, int& last_message, std::vector<AnswerMessage>& messages) {
   if (messages.empty() || delta.message != last_message) {
-    messages.push_back(
-        {.part = delta.part, .channel = delta.channel, .recipient = delta.recipient, .text = {}});
+    messages.push_back({.part = delta.part,
+                        .channel = delta.header.channel,
+                        .recipient = delta.header.recipient,
+                        .text = {}});
     last_message = delta.message;
   }
   messages.back().text += delta.text;
@@ -72,7 +74,9 @@ std::vector<HarmonyDelta> AnswerReader::through_stops(std::vector<HarmonyDelta> 
       last_answer_ = delta;
       delta.text = stops_.push(delta.text);
     }
-    if (!delta.text.empty()) certain.push_back(std::move(delta));
+    // A message without text is none to show, but a call without arguments is a call.
+    const bool is_new_call = delta.begins && delta.part == HarmonyPart::kToolCall;
+    if (is_new_call || !delta.text.empty()) certain.push_back(std::move(delta));
   }
   return certain;
 }
