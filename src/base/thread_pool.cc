@@ -123,8 +123,9 @@ void ThreadPool::work(int thread) {
       region_.wait(seen);
       num_sleeping_.fetch_sub(1);
     }
+    // In this order: a region number that the destructor has raised is never seen without its stop_.
+    seen = region_.load();
     if (stop_.load()) return;
-    seen = region_.load(std::memory_order_acquire);
     take_tasks(ticket_.load(std::memory_order_acquire), thread);
   }
 }

@@ -87,6 +87,19 @@ TEST_P(ThreadPoolOf, TakesTurnsBetweenCallers) {
 
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolOf, testing::Values(1, 2, 3, 8));
 
+// Its end may come while a worker is between its last region and its sleep.
+TEST(ThreadPool, EndsWhateverItsWorkersAreDoing) {
+  std::atomic<int64_t> sum{0};
+  for (int i = 0; i < 3000; ++i) {
+    ThreadPool pool(2 + i % 3);
+    for (int region = 0; region < i % 5; ++region) {
+      pool.parallel_for(3 + i % 7, [&](int64_t task, int) { sum += task; });
+    }
+    if (i % 97 == 0) std::this_thread::sleep_for(std::chrono::microseconds(150));  // asleep by then
+  }
+  EXPECT_GT(sum, 0);
+}
+
 TEST(CpuInfo, CountsAtLeastOneCore) { EXPECT_GE(num_physical_cores(), 1); }
 
 std::vector<int> cpus_of_this_thread() {
