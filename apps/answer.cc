@@ -29,54 +29,6 @@ void add_to_messages(const HarmonyDelta& delta, int& last_message, std::vector<A
 
 }  // namespace
 
-AnswerReader::AnswerReader(const Tokenizer* tokenizer, bool harmony, const std::vector<std::string>& stops)
-    : stops_(stops) {
-  if (tokenizer == nullptr) return;
-  if (harmony) {
-    harmony_.emplace(*tokenizer);
-  } else {
-    plain_.emplace(*tokenizer);
-  }
-}
-
-std::vector<HarmonyDelta> AnswerReader::push(int32_t id) {
-  if (harmony_) return through_stops(harmony_->push(id));
-  if (plain_) return through_stops({{.text = plain_->push(id)}});
-  return {};
-}
-
-std::vector<HarmonyDelta> AnswerReader::flush() {
-  std::vector<HarmonyDelta> deltas;
-  if (harmony_) deltas = through_stops(harmony_->flush());
-  if (plain_) deltas = through_stops({{.text = plain_->flush()}});
-  if (std::string held = stops_.flush(); !held.empty()) {
-    deltas.push_back(last_answer_);
-    deltas.back().text = std::move(held);
-  }
-  return deltas;
-}
-
-std::vector<HarmonyDelta> AnswerReader::through_stops(std::vector<HarmonyDelta> deltas) {
-  std::vector<HarmonyDelta> certain;
-  for (HarmonyDelta& delta : deltas) {
-    if (stopped()) break;
-    const bool is_answer = delta.part == HarmonyPart::kAnswer;
-    if (!is_answer || delta.message != last_answer_.message) {
-      // No stop string reaches from one message into the next.
-      if (std::string held = stops_.flush(); !held.empty()) {
-        certain.push_back(last_answer_);
-        certain.back().text = std::move(held);
-      }
-    }
-    if (is_answer) {
-      last_answer_ = delta;
-      delta.text = stops_.push(delta.text);
-    }
-    if (!delta.text.empty()) certain.push_back(std::move(delta));
-  }
-  return certain;
-}
-
 std::string Answer::text_of(HarmonyPart part) const {
   std::string text;
   for (const AnswerMessage& message : messages) {
@@ -129,9 +81,7 @@ Answer run_answer(Engine& engine, Request request, AnswerReader reader, const An
           answer.decode_s = seconds_since(since);
         }
         answer.token_ids.push_back(*output.token);
-        // The token that ends a plain answer is no part of its text.
-        if (output.finish_reason != FinishReason::kStop || reader.is_harmony())
-          take(reader.push(*output.token));
+        take(reader.push(*output.token, output.finish_reason == FinishReason::kStop));
       }
       if (output.finish_reason && answer.finish_reason.empty()) {
         answer.finish_reason = output.finish_reason == FinishReason::kStop     ? "stop"
