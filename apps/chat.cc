@@ -202,13 +202,17 @@ class Chat {
 };
 
 MemoryPlan plan_chat(const Session& session) {
+  const auto plan = [&](int64_t max_model_len) {
+    EngineLimits limits = session.limits(max_model_len, 1, 1);
+    limits.prefix_cache = true;  // every turn begins with the turns before
+    return session.plan(limits);
+  };
   const int64_t longest = session.longest();
-  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen)
-    return session.plan(session.limits(longest, 1, 1));
+  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
   try {
-    return session.plan(session.limits(kDefaultModelLen, 1, 1));
+    return plan(kDefaultModelLen);
   } catch (const Error&) {
-    return session.plan(session.limits(0, 1, 1));  // what fits
+    return plan(0);  // what fits
   }
 }
 

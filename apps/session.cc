@@ -216,10 +216,10 @@ void Session::observe(ProductObserver observer) {
   backend_ = create_observing_backend(std::move(backend_), std::move(observer));
 }
 
-void Session::load(const MemoryPlan& plan) {
-  note("memory: weights {}, KV cache {} ({} x {}), workspace {}", format_bytes(plan.weights),
-       format_bytes(plan.kv), count_tokens(plan.limits.max_model_len), plan.limits.max_num_seqs,
-       format_bytes(plan.workspace));
+void Session::load(const MemoryPlan& plan, const EngineSettings& settings) {
+  note("memory: weights {}, KV cache {} ({} for up to {} sequences of {}), workspace {}",
+       format_bytes(plan.weights), format_bytes(plan.kv), count_tokens(plan.limits.kv_cache_tokens),
+       plan.limits.max_num_seqs, plan.limits.max_model_len, format_bytes(plan.workspace));
   const int64_t num_sampled_ids = tokenizer_ ? tokenizer_->vocab_size() : 0;
   const Clock::time_point load_start = Clock::now();
   const std::size_t stored = folder_->checkpoint->stored_bytes();
@@ -233,7 +233,10 @@ void Session::load(const MemoryPlan& plan) {
         std::move(loaded), *backend_,
         EngineOptions{.limits = plan.limits,
                       .num_sampled_ids = num_sampled_ids,
-                      .chunk_tokens = std::min(options_.chunk_tokens, plan.limits.max_batched_tokens)});
+                      .chunk_tokens = std::min(options_.chunk_tokens, plan.limits.max_batched_tokens),
+                      .max_draft_tokens = settings.max_draft_tokens,
+                      .max_waiting_requests = settings.max_waiting_requests,
+                      .max_waiting_tokens = settings.max_waiting_tokens});
   }
   load_seconds_ = seconds_since(start_);
   const double seconds = seconds_since(load_start);

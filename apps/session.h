@@ -53,6 +53,13 @@ struct GenerationDefaults {
   std::vector<int32_t> eos_ids;
 };
 
+// What an engine is asked beyond its limits (EngineOptions).
+struct EngineSettings {
+  int max_draft_tokens = 0;
+  int64_t max_waiting_requests = 0;
+  int64_t max_waiting_tokens = 0;
+};
+
 class Session {
  public:
   // Opens folder, tokenizer (where there is one) and backend; checks every tensor; loads nothing. Throws
@@ -87,7 +94,7 @@ class Session {
   void observe(ProductObserver observer);
 
   // Loads the weights, showing progress on a terminal, and makes the engine.
-  void load(const MemoryPlan& plan);
+  void load(const MemoryPlan& plan, const EngineSettings& settings = {});
 
   // With --verbose: a line on standard error.
   template <typename... Args>

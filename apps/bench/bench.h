@@ -1,5 +1,5 @@
-// gossamer bench: measurements of this machine (machine.cc), of the kernels (kernels.cc) and of a model
-// (model.cc), and what the three share.
+// gossamer bench: measurements of this machine (machine.cc), of the kernels (kernels.cc), of a model
+// (model.cc) and of the engine under many requests (engine.cc), and what they share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -15,6 +15,7 @@
 
 namespace gossamer::apps {
 
+void add_bench_engine(CLI::App& bench);
 void add_bench_kernels(CLI::App& bench);
 void add_bench_machine(CLI::App& bench);
 void add_bench_model(CLI::App& bench);

@@ -60,7 +60,9 @@ void run(ModelBenchOptions options) {
                      .info = session.info(),
                      .weight_bytes = cost.weight_bytes(),
                      .operations_per_token = cost.operations_per_token()};
-  session.load(session.plan(session.limits(needed_model_len(options), most, most)));
+  EngineLimits limits = session.limits(needed_model_len(options), most, most);
+  limits.kv_cache_tokens = limits.max_model_len * most;  // no sequence is to wait for pages
+  session.load(session.plan(limits));
   report.load_seconds = session.load_seconds();
   report.loaded_resident_bytes = peak_resident_bytes();
   fmt::print("{}: {}\n{}\nweights {}, {:.2f} GOP a token; loaded in {:.2f} s, peak memory {}\n", report.model,

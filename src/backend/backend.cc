@@ -1,6 +1,10 @@
 #include "backend/backend.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -120,6 +124,54 @@ void Backend::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Ten
 void Backend::linear(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& out) {
   check_linear(x, weight, bias, out);
   do_linear(x, weight, bias, false, out);
+}
+
+void Backend::linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
+                                 const Tensor& maxima) {
+  check_linear(x, weight, Tensor(), out);
+  check_f32(maxima);
+  GOSSAMER_CHECK_EQ(maxima.shape(), (Shape{x.shape()[0], num_maxima(weight.rows())}));
+  do_linear_with_maxima(x, weight, out, maxima);
+}
+
+void Backend::do_linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
+                                    const Tensor& maxima) {
+  do_linear(x, weight, Tensor(), false, out);
+  std::vector<float> numbers(static_cast<std::size_t>(out.shape().num_elements()));
+  std::vector<float> largest(static_cast<std::size_t>(maxima.shape().num_elements()));
+  download(out, Tensor(numbers.data(), DType::kF32, out.shape()));
+  const int64_t rows = out.shape()[1];
+  float* next = largest.data();
+  for (int64_t i = 0; i < out.shape()[0]; ++i) {
+    for (int64_t j = 0; j < rows; j += kMaximaGroup) {
+      *next++ = largest_or_nan(numbers.data() + i * rows + j, std::min(kMaximaGroup, rows - j));
+    }
+  }
+  upload(ConstTensor(largest.data(), DType::kF32, maxima.shape()), maxima);
+}
+
+float largest_or_nan(const float* numbers, int64_t count) {
+  // Lanes side by side, which compilers turn into vectors without being allowed to reorder.
+  constexpr int64_t kLanes = 16;
+  std::array<float, kLanes> lanes;
+  lanes.fill(-std::numeric_limits<float>::infinity());
+  std::array<int32_t, kLanes> has_nan{};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t lane = 0; lane < kLanes; ++lane) {
+      const auto at = static_cast<std::size_t>(lane);
+      const float number = numbers[i + lane];
+      lanes[at] = number > lanes[at] ? number : lanes[at];
+      has_nan[at] |= number != number ? 1 : 0;
+    }
+  }
+  bool nan = std::any_of(has_nan.begin(), has_nan.end(), [](int32_t has) { return has != 0; });
+  float largest = *std::max_element(lanes.begin(), lanes.end());
+  for (; i < count; ++i) {
+    largest = std::max(largest, numbers[i]);
+    nan = nan || std::isnan(numbers[i]);
+  }
+  return nan ? std::numeric_limits<float>::quiet_NaN() : largest;
 }
 
 void Backend::linear_add(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& inout) {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,12 @@ struct StepLimits {
   int64_t head_dim = 0;
 };
 
+// Logits of one maximum (Backend::linear_with_maxima).
+inline constexpr int64_t kMaximaGroup = 256;
+constexpr int64_t num_maxima(int64_t num_logits) { return (num_logits + kMaximaGroup - 1) / kMaximaGroup; }
+// Of `count` numbers; NaN where one of them is.
+float largest_or_nan(const float* numbers, int64_t count);
+
 // Of the bytes of a WeightImage.
 inline constexpr std::size_t kImageAlignment = 64;
 
@@ -95,6 +102,17 @@ class Backend {
   // Host bytes to device and back; sizes must match. download() waits for what is enqueued.
   virtual void upload(const ConstTensor& host, const Tensor& device) = 0;
   virtual void download(const ConstTensor& device, const Tensor& host) = 0;
+  // The tensor's bytes where the host can read them in place, after synchronize(); null where it must be
+  // downloaded.
+  virtual const std::byte* host_view(const ConstTensor&) const { return nullptr; }
+
+  // Work of the engine itself (sampling), on the threads that this backend computes with: body(task, thread)
+  // for every task in [0, count), thread in [0, num_host_threads()), in any order; returns when all are done.
+  // The body must not throw.
+  virtual int num_host_threads() const { return 1; }
+  virtual void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) {
+    for (int64_t task = 0; task < count; ++task) body(task, 0);
+  }
 
   // Packs a weight for this device. `format` is what it becomes: the source's own, or any other but MXFP4.
   // `for_activation`: the dtype of what will be multiplied with it; kI8: activations come as for any other
@@ -142,6 +160,10 @@ class Backend {
 
   // out = x W^T + bias. x activation [n, cols]; bias f32 [rows] or empty; out f32 [n, rows].
   void linear(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& out);
+  // out = x W^T, and maxima[i, j] = the largest of the kMaximaGroup numbers out[i, j * kMaximaGroup ...], NaN
+  // where one of them is. For the head: sampling then need not read every logit. out f32 [n, rows]; maxima
+  // f32 [n, ceil(rows / kMaximaGroup)].
+  void linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out, const Tensor& maxima);
   // inout += x W^T + bias. inout f32 [n, rows].
   void linear_add(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& inout);
 
@@ -179,6 +201,9 @@ class Backend {
   virtual void do_rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& out) = 0;
   virtual void do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
                          const Tensor& out) = 0;
+  // Unless a backend fuses them: the product, then another look at its numbers.
+  virtual void do_linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
+                                     const Tensor& maxima);
   virtual void do_gelu(const Tensor& x, GeluKind kind, const Tensor& out) = 0;
   virtual void do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
                                 const Rope& rope, KvPool& pool, KvLayer layer) = 0;

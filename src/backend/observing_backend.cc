@@ -18,6 +18,11 @@ class ObservingBackend final : public Backend {
   Buffer allocate(std::size_t size) const override { return backend_->allocate(size); }
   void upload(const ConstTensor& host, const Tensor& device) override { backend_->upload(host, device); }
   void download(const ConstTensor& device, const Tensor& host) override { backend_->download(device, host); }
+  const std::byte* host_view(const ConstTensor& device) const override { return backend_->host_view(device); }
+  int num_host_threads() const override { return backend_->num_host_threads(); }
+  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
+    backend_->run_on_host(count, body);
+  }
   int weight_copies() const override { return backend_->weight_copies(); }
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override {
     return backend_->prepared_bytes(format, num_experts, rows, cols);

@@ -16,6 +16,9 @@ SystemMemory read_system_memory();
 // Highest resident memory of this process so far, in bytes, mapped files included.
 std::size_t peak_resident_bytes();
 
+// The same now.
+std::size_t resident_bytes();
+
 // "12.8 GiB", "310 MiB", "512 B".
 std::string format_bytes(std::size_t bytes);
 

@@ -1,55 +1,30 @@
-// Engine: turns a model into answers for many sequences at once. Token ids in, token ids out; text is left to
-// others. One thread owns an engine and calls step() until idle(); submit and cancel come from the same
-// thread.
+// Engine: turns a model into answers for many requests at once. Token ids in, token ids out; text is left to
+// others. One thread calls step(); any thread may submit and cancel. engine_thread.h has such a thread.
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
-#include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "engine/drafter.h"
 #include "engine/kv_pages.h"
+#include "engine/mask_worker.h"
 #include "engine/memory_plan.h"
+#include "engine/request.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "engine/sequence.h"
 #include "model/model_folder.h"
 
 namespace gossamer {
-
-using RequestId = int64_t;
-
-// Logits [vocab_size] and the final norm's output [hidden_dim] of one prompt position; valid during the call.
-using LogitsSink =
-    std::function<void(int64_t position, std::span<const float> logits, std::span<const float> hidden)>;
-
-struct Request {
-  std::vector<int32_t> prompt;
-  int64_t max_new_tokens = 0;  // 0: only the prompt is computed (for on_prompt_logits)
-  SamplingParams sampling;
-  std::vector<int32_t> stop_token_ids;  // sampled tokens that end the sequence; they are part of the output
-  LogitsSink on_prompt_logits;          // when set: called for every prompt position, in order
-};
-
-enum class FinishReason {
-  kStop,       // a stop token was sampled
-  kLength,     // max_new_tokens or max_model_len was reached
-  kCancelled,  // cancel() was called
-  kError,      // see Output::error
-};
-
-// What one step gave one request: a token, an end, or both.
-struct Output {
-  RequestId id = 0;
-  std::optional<int32_t> token;
-  std::optional<FinishReason> finish_reason;
-  std::string error;
-};
 
 // Where a step's time went, in seconds, and what it touched: filled by Engine::step for whoever asks
 // (`gossamer bench`).
@@ -67,9 +42,33 @@ struct StepRecord {
 
 struct EngineOptions {
   EngineLimits limits;
-  int64_t num_sampled_ids =
-      0;                     // ids from here on are never sampled (rows beyond the tokenizer's); 0: all are
-  int64_t chunk_tokens = 0;  // the most prompt tokens of one sequence in a step; 0: limits.max_batched_tokens
+  // Ids from here on are never sampled (rows beyond the tokenizer's); 0: all are.
+  int64_t num_sampled_ids = 0;
+  // The most prompt tokens of one sequence in a step; 0: limits.max_batched_tokens.
+  int64_t chunk_tokens = 0;
+  // The most tokens that speculation adds to a sequence's step; 0: off.
+  int max_draft_tokens = 0;
+  // What may wait; beyond it submit() refuses with kOverloaded. 0: no limit.
+  int64_t max_waiting_requests = 0;
+  int64_t max_waiting_tokens = 0;  // of prompts
+};
+
+// How busy an engine is; read by any thread.
+struct EngineLoad {
+  int64_t waiting_requests = 0;
+  int64_t waiting_tokens = 0;
+  int64_t running_sequences = 0;
+  int64_t total_pages = 0;  // of the attention kind that keeps everything (of the first, where there is none)
+  int64_t used_pages = 0;   // by running sequences
+  int64_t cached_pages = 0;  // by nobody, kept for prefixes
+  // Since the engine was made.
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0;  // of requests that began
+  int64_t cached_tokens = 0;  // of those, found in the prefix cache
+  int64_t new_tokens = 0;
+  int64_t preemptions = 0;
+  int64_t drafted_tokens = 0;
+  int64_t accepted_tokens = 0;
 };
 
 class Engine {
@@ -81,39 +80,84 @@ class Engine {
   const ModelInfo& info() const { return model_.model->info(); }
   const EngineOptions& options() const { return options_; }
 
-  // Queues a request, or says why it can never run: an id out of range, an empty prompt, a prompt that with
-  // one new token is longer than max_model_len (with both counts), a parameter out of range. max_new_tokens
-  // is cut to what max_model_len leaves.
+  // Queues a request, from any thread; or says why not: it can never run (an id out of range, an empty
+  // prompt, a prompt that with one new token is longer than max_model_len, a parameter out of range), or the
+  // queue is full (kOverloaded). max_new_tokens is cut to what max_model_len leaves.
   Result<RequestId> submit(Request request);
 
-  // Ends a request at once; its last Output, with kCancelled, comes with the next step. Unknown ids are
-  // ignored.
-  void cancel(RequestId id);
+  // Ends a request before the next step, from any thread; each sequence's last Output, with kCancelled, comes
+  // with that step. `index`: one of its sequences; absent: all. Unknown ids are ignored.
+  void cancel(RequestId id, std::optional<int> index = std::nullopt);
 
   // Runs one step over all running sequences and returns what it gave. Nothing when idle.
   std::vector<Output> step(StepRecord* record = nullptr);
 
-  bool idle() const { return sequences_.empty() && cancelled_.empty(); }
+  // Nothing waits, runs, or is still to be said.
+  bool idle() const;
+
+  EngineLoad load() const;
 
   // For benchmarks at depths whose prompts would take too long: from here on a request's prompt but its last
   // token counts as computed, and the pages of its keys and values hold whatever they held before (zeros, or
-  // another request's). Its output means nothing.
-  void skip_prompts(bool skip) { skip_prompts_ = skip; }
+  // another request's). Its output means nothing. Without prefix cache only.
+  void skip_prompts(bool skip);
 
-  // Every page is owned once. Aborts otherwise; tests call it after every step, debug builds always.
+  // Every page is accounted for. Aborts otherwise; tests call it after every step, debug builds always.
   void check_integrity() const;
 
  private:
-  struct Sequence;
+  // What passed, as Output::error has it.
+  static constexpr const char* kStartDeadline = "the queueing";
+  static constexpr const char* kFirstTokenDeadline = "the first token's";
+  static constexpr const char* kEndDeadline = "the";
+  using DeadlineQueue = std::multimap<EngineClock::time_point, std::pair<RequestId, const char*>>;
+  struct ActiveRequest {
+    std::vector<std::unique_ptr<Sequence>> sequences;  // null: ended
+    int num_left = 0;
+    std::vector<DeadlineQueue::iterator> deadlines;
+  };
+  // Handed from submit() and cancel() to the next step.
+  struct Inbox {
+    std::vector<std::vector<std::unique_ptr<Sequence>>> submitted;
+    std::vector<std::pair<RequestId, std::optional<int>>> cancelled;
+    RequestId next_id = 1;
+    int64_t next_serial = 0;
+  };
+  // A sequence in the step: its logits begin at first_row.
+  struct StepSequence {
+    StepPlan::Entry entry;
+    int64_t first_row = 0;
+    int64_t first_position = 0;  // the first row's, of the sequence
+    int64_t num_rows = 0;
+    int64_t mask = -1;  // into masks_
+    // What advance() found:
+    int64_t num_computed = 0;  // of the entry's tokens, those that stand: all but wrong drafts
+    std::vector<Output> outputs;
+  };
 
-  StepPlan make_plan();
-  void skip_prompt(Sequence& sequence);
+  void take_inbox(std::vector<Output>& outputs);
+  void expire(EngineClock::time_point now, std::vector<Output>& outputs);
+  void end(RequestId id, std::optional<int> index, FinishReason reason, const std::string& error,
+           std::vector<Output>& outputs);
+  void forget(Sequence& sequence);
+  void leave_queue(int64_t prompt_size);
+  static RequestTimes final_times(const Sequence& sequence);
+
+  void propose_drafts();
+  void begin(Sequence& sequence, EngineClock::time_point now);
+  std::vector<StepSequence> prepare(const StepPlan& plan, EngineClock::time_point now, ForwardBatch& batch);
+  void start_masks(std::vector<StepSequence>& steps);
   void forward(const ForwardBatch& batch, StepRecord* record);
   int64_t count_experts(int64_t num_tokens);
-  void download_logits(const StepPlan& plan, const ForwardBatch& batch);
-  ForwardBatch make_batch(const StepPlan& plan);
-  void finish_step(const StepPlan& plan, std::vector<Output>& outputs);
-  void append_token(Sequence& sequence, std::span<const float> logits, std::vector<Output>& outputs);
+  // Rows of the workspace where the host reads them: in place, or in `copy`.
+  std::span<const float> host_rows(const Tensor& rows, std::vector<float>& copy);
+  void show_prompt_logits(StepSequence& step, std::span<const float> logits, std::span<const float> hidden);
+  void advance(StepSequence& step, std::span<const float> logits, Sampler& sampler);
+  static void fail(StepSequence& step, std::string error);
+  static bool append(Sequence& sequence, int32_t token, std::optional<TokenLogprobs> logprobs,
+                     std::vector<Output>& outputs);
+  EngineLoad finish(std::vector<StepSequence>& steps, std::vector<Output>& outputs);
+  void update_load(const EngineLoad& added);
 
   LoadedModel model_;
   Backend& backend_;
@@ -121,13 +165,20 @@ class Engine {
   KvPages pages_;
   std::unique_ptr<KvPool> pool_;
   Workspace workspace_;
-  Sampler sampler_;
-  std::vector<float> host_logits_;                   // [max_logit_rows, vocab_size]
-  std::vector<float> host_hidden_;                   // [max_logit_rows, hidden_dim]
-  std::deque<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
-  std::vector<RequestId> cancelled_;
-  RequestId next_id_ = 1;
+  Scheduler scheduler_;
+  std::vector<Sampler> samplers_;  // one for each host thread
+  MaskWorker mask_worker_;
+  std::vector<MaskWorker::Job> masks_;  // of this step
+  std::vector<float> host_logits_;      // where the backend's cannot be read in place
+  std::vector<float> host_hidden_;
+  std::unordered_map<RequestId, ActiveRequest> requests_;
+  DeadlineQueue deadlines_;
   bool skip_prompts_ = false;
+
+  mutable std::mutex mutex_;  // guards what follows
+  Inbox inbox_;
+  EngineLoad load_;
+  bool has_work_ = false;  // requests_ is not empty
 };
 
 }  // namespace gossamer

@@ -4,7 +4,9 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 
@@ -30,18 +32,18 @@ class EngineThread {
   void cancel(RequestId id, std::optional<int> index = std::nullopt);
 
  private:
-  void run();
-  void deliver(std::vector<Output> outputs);
-
-  Engine& engine_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  struct Waiting {
-    OutputSink sink;
+  struct Receiver {
+    std::shared_ptr<const OutputSink> sink;
     int num_left = 0;  // sequences that have not ended
   };
-  std::unordered_map<RequestId, Waiting> sinks_;
+  void run();
+  std::shared_ptr<const OutputSink> receiver_of(const Output& output);
+
+  Engine& engine_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::unordered_map<RequestId, Receiver> receivers_;
   std::thread thread_;
 };
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "engine/sampler.h"
 #include "engine/token_constraint.h"
 
@@ -22,9 +23,9 @@ using EngineClock = std::chrono::steady_clock;
 using LogitsSink =
     std::function<void(int64_t position, std::span<const float> logits, std::span<const float> hidden)>;
 
-// Bounds a model's reasoning: once `num_tokens` have been given and none of `end_ids` was among them, `forced`
-// follows as if the model had said it (for Harmony: the end of the analysis message and the beginning of the
-// final one).
+// Bounds a model's reasoning: once `num_tokens` have been given and none of `end_ids` was among them,
+// `forced` follows as if the model had said it (for Harmony: the end of the analysis message and the
+// beginning of the final one).
 struct ThinkingBudget {
   int64_t num_tokens = 0;
   std::vector<int32_t> end_ids;
@@ -33,10 +34,12 @@ struct ThinkingBudget {
 
 // A moment that has passed ends the request with kDeadline. Absent: none.
 struct Deadlines {
-  std::optional<EngineClock::time_point> start;        // leaves the queue
+  std::optional<EngineClock::time_point> start;  // leaves the queue
   std::optional<EngineClock::time_point> first_token;
   std::optional<EngineClock::time_point> end;
 };
+
+inline constexpr int kMaxSequencesPerRequest = 128;
 
 struct Request {
   std::vector<int32_t> prompt;
@@ -49,7 +52,7 @@ struct Request {
   int top_logprobs = -1;
   int prompt_logprobs = -1;     // the same for the prompt's tokens, from the second on
   LogitsSink on_prompt_logits;  // when set: called for every prompt position, in order
-  // Made for each sequence, when set; called on the thread that calls Engine::step.
+  // Makes each sequence its own, when set; called by submit().
   std::function<std::unique_ptr<TokenConstraint>()> make_constraint;
   std::optional<ThinkingBudget> thinking_budget;
   // Lower goes first. A level is worth kPrioritySeconds of waiting, so that nobody waits for ever.
@@ -59,6 +62,13 @@ struct Request {
   std::string cache_salt;
 };
 
+struct ModelInfo;
+
+// Why this model cannot run the request with sequences of at most `max_model_len` tokens: an id out of range,
+// an empty or too long prompt, a parameter out of range. Nothing when it can.
+std::optional<RequestError> check_request(const Request& request, const ModelInfo& info,
+                                          int64_t max_model_len);
+
 // One token's natural log-probability under the model itself, before any sampling parameter.
 struct TokenLogprobs {
   struct Entry {
@@ -66,8 +76,8 @@ struct TokenLogprobs {
     float logprob = 0.0F;
   };
   Entry token;
-  int64_t rank = 0;          // how many tokens are more likely
-  std::vector<Entry> top;    // most likely first; ties: the lower id first
+  int64_t rank = 0;        // how many tokens are more likely
+  std::vector<Entry> top;  // most likely first; ties: the lower id first
 };
 
 enum class FinishReason {
@@ -94,8 +104,8 @@ struct Output {
   RequestId id = 0;
   int index = 0;  // of the request's num_sequences
   std::optional<int32_t> token;
-  std::optional<TokenLogprobs> logprobs;          // of the token
-  std::vector<TokenLogprobs> prompt_logprobs;     // of the next prompt tokens, from the second on
+  std::optional<TokenLogprobs> logprobs;       // of the token
+  std::vector<TokenLogprobs> prompt_logprobs;  // of the next prompt tokens, from the second on
   std::optional<FinishReason> finish_reason;
   std::string error;
   RequestTimes times;  // with finish_reason

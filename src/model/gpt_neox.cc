@@ -171,8 +171,8 @@ class GptNeox : public Model {
     const Tensor x = workspace.last_residual(rows);
     backend.layer_norm(x, final_norm_.gain, final_norm_.bias, eps_, workspace.last_hidden(rows));
     backend.layer_norm(x, final_norm_.gain, final_norm_.bias, eps_, workspace.last_normed(rows));
-    backend.linear(workspace.last_normed(rows), tied_head_ ? *token_embedding_ : *head_, Tensor(),
-                   workspace.logits(rows));
+    backend.linear_with_maxima(workspace.last_normed(rows), tied_head_ ? *token_embedding_ : *head_,
+                               workspace.logits(rows), workspace.logit_maxima(rows));
   }
 
   float eps_ = 0.0F;

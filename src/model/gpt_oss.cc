@@ -206,7 +206,8 @@ class GptOss : public Model {
     const Tensor x = workspace.last_residual(rows);
     backend.rms_norm(x, final_norm_, eps_, workspace.last_hidden(rows));
     backend.rms_norm(x, final_norm_, eps_, workspace.last_normed(rows));
-    backend.linear(workspace.last_normed(rows), *head_, Tensor(), workspace.logits(rows));
+    backend.linear_with_maxima(workspace.last_normed(rows), *head_, workspace.logits(rows),
+                               workspace.logit_maxima(rows));
   }
 
   float eps_ = 0.0F;

@@ -18,6 +18,7 @@ enum SlotIndex : int {
   kLastNormed,
   kLastHidden,
   kLogits,
+  kLogitMaxima,
 };
 
 }  // namespace
@@ -51,6 +52,7 @@ std::vector<Workspace::Slot> Workspace::slots(const ModelInfo& info, DType activ
       {activation, max_logit_rows, info.hidden_dim},
       {DType::kF32, max_logit_rows, info.hidden_dim},
       {DType::kF32, max_logit_rows, info.vocab_size},
+      {DType::kF32, max_logit_rows, num_maxima(info.vocab_size)},
   };
 }
 
@@ -92,6 +94,7 @@ Tensor Workspace::last_residual(int64_t rows) const { return view(kLastResidual,
 Tensor Workspace::last_normed(int64_t rows) const { return view(kLastNormed, rows); }
 Tensor Workspace::last_hidden(int64_t rows) const { return view(kLastHidden, rows); }
 Tensor Workspace::logits(int64_t rows) const { return view(kLogits, rows); }
+Tensor Workspace::logit_maxima(int64_t rows) const { return view(kLogitMaxima, rows); }
 
 void Model::forward(const ForwardBatch& batch, Backend& backend, KvPool& pool, Workspace& workspace,
                     LayerRange layers) const {

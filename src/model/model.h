@@ -55,6 +55,7 @@ class Workspace {
   Tensor last_normed(int64_t rows) const;    // [rows, hidden_dim] activation
   Tensor last_hidden(int64_t rows) const;    // [rows, hidden_dim]
   Tensor logits(int64_t rows) const;         // [rows, vocab_size]
+  Tensor logit_maxima(int64_t rows) const;   // [rows, num_maxima(vocab_size)]
 
  private:
   struct Slot;

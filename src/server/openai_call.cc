@@ -108,12 +108,6 @@ ApiResult<PreparedCall> make_call(const CommonFields& common, Prompts prompts, s
   for (const std::vector<int32_t>& prompt : prompts) {
     if (auto error = check_length(prompt.size(), common, prompt_param, model)) return *std::move(error);
   }
-  if (common.max_tokens && common.min_tokens > *common.max_tokens) {
-    return ApiError{.message = fmt::format("min_tokens: expected at most max_tokens, which is {}, found {}",
-                                           *common.max_tokens, common.min_tokens),
-                    .param = "min_tokens"};
-  }
-
   shared.min_new_tokens = common.min_tokens;
   shared.num_sequences = common.best_of;
   if (!common.ignore_eos) shared.stop_token_ids = model.eos_ids;
@@ -132,6 +126,12 @@ ApiResult<PreparedCall> make_call(const CommonFields& common, Prompts prompts, s
     Request& request = call.requests.emplace_back(shared);
     request.max_new_tokens =
         common.max_tokens.value_or(model.max_model_len - static_cast<int64_t>(prompt.size()));
+    if (common.min_tokens > request.max_new_tokens) {
+      return ApiError{
+          .message = fmt::format("min_tokens: expected at most what the answer may have, {} tokens, found {}",
+                                 request.max_new_tokens, common.min_tokens),
+          .param = "min_tokens"};
+    }
     request.prompt = prompt;
   }
 

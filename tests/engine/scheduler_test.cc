@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <numeric>
 #include <random>
 #include <utility>
 #include <vector>
@@ -13,98 +15,155 @@ namespace {
 constexpr SchedulerLimits kLimits = {
     .max_batched_tokens = 64, .max_num_seqs = 8, .max_logit_rows = 16, .chunk_tokens = 32};
 
-ScheduledSequence decoding(int64_t length) {
-  return {.num_computed = length - 1, .num_known = length, .admitted = true};
-}
-ScheduledSequence prompt(int64_t length, int64_t computed = 0) {
-  return {.num_computed = computed, .num_known = length, .admitted = true};
-}
+// A scheduler with sequences that get a token whenever their logits would be there.
+class Rig {
+ public:
+  explicit Rig(const SchedulerLimits& limits = kLimits, int64_t num_pages = 1000, bool keep_prefixes = false)
+      : pages({{.num_layers = 1, .window = 0, .num_pages = num_pages}}, keep_prefixes),
+        scheduler(limits, pages) {}
 
-std::vector<std::pair<int64_t, int64_t>> entries(const StepPlan& plan) {
-  std::vector<std::pair<int64_t, int64_t>> list;
-  for (const StepPlan::Entry& entry : plan.entries) list.emplace_back(entry.index, entry.num_tokens);
-  return list;
-}
-using Entries = std::vector<std::pair<int64_t, int64_t>>;
+  Sequence& add(int64_t prompt_size, Request request = {}) {
+    auto sequence = std::make_unique<Sequence>();
+    sequence->id = static_cast<RequestId>(sequences.size());
+    sequence->rank = {.due = EngineClock::time_point() + request.priority * kPrioritySeconds,
+                      .serial = static_cast<int64_t>(sequences.size())};
+    sequence->request = std::make_shared<const Request>(std::move(request));
+    sequence->prompt_size = prompt_size;
+    for (int64_t i = 0; i < prompt_size; ++i) {
+      sequence->tokens.push_back(static_cast<int32_t>(i + 10000 * sequence->id));
+    }
+    sequences.push_back(std::move(sequence));
+    scheduler.add(*sequences.back());
+    return *sequences.back();
+  }
+
+  // Runs one step; what ran, as {id, tokens}.
+  std::vector<std::pair<int64_t, int64_t>> step() {
+    std::vector<std::pair<int64_t, int64_t>> ran;
+    for (const StepPlan::Entry& entry : scheduler.plan().entries) {
+      ran.emplace_back(entry.sequence->id, entry.num_tokens);
+      scheduler.commit(*entry.sequence, entry.num_tokens - entry.num_drafts);
+      if (entry.sequence->num_to_run() == 0) entry.sequence->tokens.push_back(7);
+    }
+    return ran;
+  }
+
+  KvPages pages;
+  Scheduler scheduler;
+  std::vector<std::unique_ptr<Sequence>> sequences;
+};
+using Ran = std::vector<std::pair<int64_t, int64_t>>;
 
 TEST(Scheduler, PlansNothingForNothing) {
-  EXPECT_TRUE(plan_step({}, kLimits).entries.empty());
-  EXPECT_TRUE(plan_step({prompt(5, 5)}, kLimits).entries.empty());
-  EXPECT_TRUE(plan_step({{.num_known = 5}}, kLimits).entries.empty()) << "not admitted";
+  Rig rig;
+  EXPECT_TRUE(rig.step().empty());
 }
 
 TEST(Scheduler, CutsALongPromptIntoChunks) {
-  EXPECT_EQ(entries(plan_step({prompt(100)}, kLimits)), (Entries{{0, 32}}));
-  EXPECT_EQ(entries(plan_step({prompt(100, 96)}, kLimits)), (Entries{{0, 4}}));
+  Rig rig;
+  rig.add(100);
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 4}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 1}}));
 }
 
 TEST(Scheduler, DecodesEveryRunningSequenceBesideALongPrompt) {
-  const StepPlan plan = plan_step({prompt(1000), decoding(10), decoding(20)}, kLimits);
-  EXPECT_EQ(entries(plan), (Entries{{0, 32}, {1, 1}, {2, 1}}));
+  Rig rig;
+  rig.add(10);
+  rig.add(20);
+  EXPECT_EQ(rig.step(), (Ran{{0, 10}, {1, 20}}));
+  rig.add(1000);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(rig.step(), (Ran{{0, 1}, {1, 1}, {2, 32}}));
 }
 
 TEST(Scheduler, ServesPromptsInOrderOfArrivalWhileTheBudgetLasts) {
-  const StepPlan plan = plan_step({prompt(32), prompt(40), prompt(50)}, kLimits);
-  EXPECT_EQ(entries(plan), (Entries{{0, 32}, {1, 32}}));
-  SchedulerLimits small = kLimits;
-  small.max_batched_tokens = 10;
-  EXPECT_EQ(entries(plan_step({prompt(32), decoding(5)}, small)), (Entries{{0, 9}, {1, 1}}));
+  Rig rig;
+  for (const int64_t size : {32, 40, 50}) rig.add(size);
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}, {1, 32}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 1}, {1, 8}, {2, 32}}));
 }
 
-TEST(Scheduler, NeverStartsMoreSequencesThanMayRun) {
-  SchedulerLimits small = kLimits;
-  small.max_num_seqs = 2;
-  EXPECT_EQ(entries(plan_step({prompt(3), prompt(4), prompt(5)}, small)), (Entries{{0, 3}, {1, 4}}));
+TEST(Scheduler, AHigherPriorityGoesFirstButNobodyWaitsForEver) {
+  Rig rig({.max_batched_tokens = 32, .max_num_seqs = 1, .max_logit_rows = 1, .chunk_tokens = 32});
+  rig.add(3, {.priority = 1});
+  rig.add(3, {.priority = 0});
+  EXPECT_EQ(rig.step(), (Ran{{1, 3}}));
+  rig.scheduler.remove(*rig.sequences[1]);
+  Sequence& late = rig.add(3, {.priority = 0});
+  rig.scheduler.remove(late);
+  late.rank.due += 2 * kPrioritySeconds;  // arrived so much later
+  rig.scheduler.add(late);
+  EXPECT_EQ(rig.step(), (Ran{{0, 3}})) << "a level is worth kPrioritySeconds, no more";
+}
+
+TEST(Scheduler, NeverRunsMoreSequencesThanMayRun) {
+  SchedulerLimits limits = kLimits;
+  limits.max_num_seqs = 2;
+  Rig rig(limits);
+  for (const int64_t size : {3, 4, 5}) rig.add(size);
+  EXPECT_EQ(rig.step(), (Ran{{0, 3}, {1, 4}}));
+  rig.scheduler.remove(*rig.sequences[0]);
+  EXPECT_EQ(rig.step(), (Ran{{1, 1}, {2, 5}}));
 }
 
 TEST(Scheduler, KeepsToTheLogitRowsWhenEveryPositionIsWanted) {
-  ScheduledSequence wants_all = prompt(100);
-  wants_all.wants_all_logits = true;
-  EXPECT_EQ(entries(plan_step({wants_all}, kLimits)), (Entries{{0, 16}}));
-  EXPECT_EQ(entries(plan_step({decoding(3), wants_all, decoding(4)}, kLimits)),
-            (Entries{{0, 1}, {1, 14}, {2, 1}}));
+  Rig rig;
+  rig.add(3);
+  rig.step();
+  rig.add(100, {.prompt_logprobs = 0});
+  EXPECT_EQ(rig.step(), (Ran{{0, 1}, {1, 15}}));
 }
 
-// The limits hold whatever the queue looks like, and some sequence always gets on.
-TEST(Scheduler, StaysWithinEveryLimitAndAlwaysProceeds) {
-  std::mt19937 generator(1);
-  const auto random = [&](int64_t low, int64_t high) {
-    return std::uniform_int_distribution<int64_t>(low, high)(generator);
-  };
-  for (int trial = 0; trial < 5000; ++trial) {
-    SchedulerLimits limits;
-    limits.max_num_seqs = random(1, 6);
-    limits.max_batched_tokens = random(limits.max_num_seqs, 40);
-    limits.max_logit_rows = random(limits.max_num_seqs, 12);
-    limits.chunk_tokens = random(1, limits.max_batched_tokens);
-    std::vector<ScheduledSequence> sequences(static_cast<std::size_t>(random(1, 10)));
-    int64_t num_admitted = 0;
-    for (ScheduledSequence& sequence : sequences) {
-      sequence.num_known = random(1, 60);
-      sequence.num_computed = random(0, sequence.num_known - 1);
-      sequence.admitted = num_admitted < limits.max_num_seqs && random(0, 3) > 0;
-      num_admitted += sequence.admitted ? 1 : 0;
-      sequence.wants_all_logits = random(0, 3) == 0;
-    }
-    const StepPlan plan = plan_step(sequences, limits);
-    int64_t tokens = 0;
-    int64_t rows = 0;
-    int64_t last = -1;
-    for (const StepPlan::Entry& entry : plan.entries) {
-      ASSERT_GT(entry.index, last);
-      last = entry.index;
-      const ScheduledSequence& sequence = sequences[static_cast<std::size_t>(entry.index)];
-      ASSERT_TRUE(sequence.admitted);
-      ASSERT_GT(entry.num_tokens, 0);
-      ASSERT_LE(entry.num_tokens, std::min(limits.chunk_tokens, sequence.num_known - sequence.num_computed));
-      tokens += entry.num_tokens;
-      rows += sequence.wants_all_logits ? entry.num_tokens : 1;
-    }
-    ASSERT_LE(tokens, limits.max_batched_tokens);
-    ASSERT_LE(rows, limits.max_logit_rows);
-    ASSERT_LE(static_cast<int64_t>(plan.entries.size()), limits.max_num_seqs);
-    ASSERT_EQ(plan.entries.empty(), num_admitted == 0);
+TEST(Scheduler, DraftsTakeWhatTheOthersLeave) {
+  Rig rig;
+  rig.add(3);
+  rig.step();
+  rig.sequences[0]->draft = {1, 2, 3, 4};
+  EXPECT_EQ(rig.step(), (Ran{{0, 5}}));
+  SchedulerLimits limits = kLimits;
+  limits.max_logit_rows = 8;
+  Rig tight(limits);
+  for (int i = 0; i < 7; ++i) tight.add(3);
+  tight.step();
+  for (const auto& sequence : tight.sequences) sequence->draft = {1, 2, 3, 4};
+  EXPECT_EQ(tight.step(), (Ran{{0, 2}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}}));
+}
+
+TEST(Scheduler, TheYoungestGivesItsPagesToTheOldestAndComesBack) {
+  Rig rig(kLimits, 4);  // 128 tokens
+  rig.add(50);
+  rig.add(50);
+  rig.step();
+  rig.step();
+  ASSERT_EQ(rig.scheduler.running().size(), 2U);
+  int64_t steps = 0;
+  while (rig.sequences[0]->num_known() < 100) {
+    rig.step();
+    rig.pages.check_integrity({&rig.sequences[0]->pages, &rig.sequences[1]->pages});
+    ASSERT_LT(++steps, 200);
   }
+  EXPECT_EQ(rig.sequences[1]->times.preemptions, 1);
+  EXPECT_FALSE(rig.sequences[1]->is_running) << "it is not let in to be thrown out again";
+  rig.scheduler.remove(*rig.sequences[0]);
+  rig.step();
+  EXPECT_TRUE(rig.sequences[1]->is_running);
+}
+
+TEST(Scheduler, ASequenceWaitsForThePrefixThatAnotherIsComputing) {
+  Rig rig(kLimits, 1000, true);
+  Sequence& first = rig.add(100);
+  Sequence& same = rig.add(100);
+  Sequence& stranger = rig.add(10);
+  same.tokens = first.tokens;
+  same.tokens.back() = -1;
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}, {2, 10}})) << "a stranger need not wait for it";
+  EXPECT_EQ(stranger.num_known(), 11);
+  rig.step();
+  EXPECT_EQ(rig.step(), (Ran{{0, 32}, {2, 1}}));
+  EXPECT_EQ(rig.step(), (Ran{{0, 4}, {1, 4}, {2, 1}})) << "three pages were there";
+  EXPECT_EQ(same.times.cached_tokens, 96);
 }
 
 }  // namespace

@@ -53,8 +53,11 @@ Fixture load_fixture(const std::string& name) {
   return fixture;
 }
 
+fs::path demo_folder() { return fs::path(GOSSAMER_SOURCE_DIR) / "models" / "demo"; }
+
 FixtureEngine make_engine(const fs::path& folder, const BackendOptions& backend_options,
-                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens) {
+                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens,
+                          int max_draft_tokens) {
   FixtureEngine made;
   ModelFolder opened = ModelFolder::open(folder, precision);
   made.backend = create_backend(backend_options);
@@ -62,7 +65,7 @@ FixtureEngine make_engine(const fs::path& folder, const BackendOptions& backend_
   LoadedModel loaded = load_model(std::move(opened), *made.backend);
   made.engine = std::make_unique<Engine>(
       std::move(loaded), *made.backend,
-      EngineOptions{.limits = limits, .num_sampled_ids = 0, .chunk_tokens = chunk_tokens});
+      EngineOptions{.limits = limits, .chunk_tokens = chunk_tokens, .max_draft_tokens = max_draft_tokens});
   return made;
 }
 

@@ -28,6 +28,8 @@ struct Fixture {
 // Names of all fixtures in the repository.
 std::vector<std::string> fixture_names();
 Fixture load_fixture(const std::string& name);
+// The checkpoint of the demo model.
+std::filesystem::path demo_folder();
 
 // A fixture's model in an engine, on the given backend.
 struct FixtureEngine {
@@ -35,7 +37,8 @@ struct FixtureEngine {
   std::unique_ptr<Engine> engine;
 };
 FixtureEngine make_engine(const std::filesystem::path& folder, const BackendOptions& backend,
-                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens = 0);
+                          const PrecisionOptions& precision, EngineLimits limits, int64_t chunk_tokens = 0,
+                          int max_draft_tokens = 0);
 
 // Logits and hidden states of every position of a prompt, alone in the engine.
 struct Scores {

@@ -40,6 +40,11 @@ class CpuBackend final : public Backend {
   Buffer allocate(std::size_t size) const override { return Buffer::allocate_host(size); }
   void upload(const ConstTensor& host, const Tensor& device) override;
   void download(const ConstTensor& device, const Tensor& host) override;
+  const std::byte* host_view(const ConstTensor& device) const override { return device.bytes(); }
+  int num_host_threads() const override { return pool_.num_threads(); }
+  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
+    pool_.parallel_for(count, body);
+  }
   int weight_copies() const override;
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override;
   int image_version() const override { return kPackedLayoutVersion; }
@@ -91,6 +96,8 @@ class CpuBackend final : public Backend {
   void do_rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& out) override;
   void do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
                  const Tensor& out) override;
+  void do_linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
+                             const Tensor& maxima) override;
   void do_gelu(const Tensor& x, GeluKind kind, const Tensor& out) override;
   void do_rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
                         const Rope& rope, KvPool& pool, KvLayer layer) override;
@@ -117,6 +124,11 @@ class CpuBackend final : public Backend {
   // num_rows).
   LinearArgs linear_args(const LinearInput& input, const PackedWeight& weight, int64_t expert,
                          int64_t first_row, int64_t num_rows, int thread) const;
+  // A product in tasks of a multiple of `panel_multiple` panels, each followed by after(args, first_token) on
+  // the same thread.
+  template <typename After>
+  void linear_tasks(const Tensor& x, const Weight& weight, const Tensor& bias, bool add, const Tensor& out,
+                    int64_t panel_multiple, After after);
   // Panels per task so that threads finish together.
   int64_t panels_per_task(int64_t num_panels) const;
 

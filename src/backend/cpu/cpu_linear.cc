@@ -132,8 +132,9 @@ int64_t CpuBackend::panels_per_task(int64_t num_panels) const {
   return std::max<int64_t>(1, num_panels / (pool_.num_threads() * kTasksPerThread));
 }
 
-void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
-                           const Tensor& out) {
+template <typename After>
+void CpuBackend::linear_tasks(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
+                              const Tensor& out, int64_t panel_multiple, After after) {
   const auto& packed = static_cast<const PackedWeight&>(weight);
   const int64_t num_tokens = x.shape()[0];
   if (num_tokens == 0) return;
@@ -143,7 +144,8 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
     return std::pair<int64_t, int64_t>(0, num_tokens);
   });
 
-  const int64_t panels = panels_per_task(packed.num_panels());
+  int64_t panels = panels_per_task(packed.num_panels());
+  panels = (panels + panel_multiple - 1) / panel_multiple * panel_multiple;
   const int64_t row_tasks = (packed.num_panels() + panels - 1) / panels;
   const bool split_tokens = row_tasks < pool_.num_threads() * 4 && num_tokens > kTokensPerTask;
   const int64_t tokens = split_tokens ? kTokensPerTask : num_tokens;
@@ -160,7 +162,30 @@ void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& 
     args.panel_end = std::min(first_panel + panels, packed.num_panels());
     args.add = add;
     chosen.kernel(args);
+    after(args, first_token);
   });
+}
+
+void CpuBackend::do_linear(const Tensor& x, const Weight& weight, const Tensor& bias, bool add,
+                           const Tensor& out) {
+  linear_tasks(x, weight, bias, add, out, 1, [](const LinearArgs&, int64_t) {});
+}
+
+void CpuBackend::do_linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
+                                       const Tensor& maxima) {
+  static_assert(kMaximaGroup % kPanelRows == 0);
+  // Each task looks at its own numbers while they are in its cache.
+  linear_tasks(x, weight, Tensor(), false, out, kMaximaGroup / kPanelRows,
+               [&](const LinearArgs& args, int64_t first_token) {
+                 const int64_t end = std::min(args.panel_end * kPanelRows, args.rows);
+                 for (int64_t token = 0; token < args.num_tokens; ++token) {
+                   float* to = maxima.as<float>() + (first_token + token) * maxima.shape()[1];
+                   for (int64_t row = args.panel_begin * kPanelRows; row < end; row += kMaximaGroup) {
+                     to[row / kMaximaGroup] = largest_or_nan(args.out + token * args.out_stride + row,
+                                                             std::min(kMaximaGroup, end - row));
+                   }
+                 }
+               });
 }
 
 void CpuBackend::group_slots(const int32_t* experts, int64_t num_slots, int64_t num_experts) {

@@ -96,6 +96,7 @@ class ReferenceBackend : public Backend {
   Buffer allocate(std::size_t size) const override { return Buffer::allocate_host(size); }
   void upload(const ConstTensor& host, const Tensor& device) override { copy(host, device); }
   void download(const ConstTensor& device, const Tensor& host) override { copy(device, host); }
+  const std::byte* host_view(const ConstTensor& device) const override { return device.bytes(); }
 
   std::size_t prepared_bytes(Format, int64_t num_experts, int64_t rows, int64_t cols) const override {
     return static_cast<std::size_t>(num_experts * rows * cols) * sizeof(double);

@@ -1,0 +1,25 @@
+// The options of commands that run many requests at once, under vLLM's names where it has them.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+
+#include "apps/session.h"
+
+namespace gossamer::apps {
+
+struct ServingOptions {
+  int64_t max_num_seqs = 16;
+  int64_t max_num_batched_tokens = 0;  // 0: a chunk of a prompt beside max_num_seqs that decode
+  int64_t kv_cache_tokens = 0;
+  bool no_prefix_cache = false;
+  int num_speculative_tokens = 8;
+};
+
+void add_serving_options(CLI::App& command, ServingOptions& options);
+
+// What the options ask of an engine, for Session::plan and Session::load. max_model_len 0: what fits.
+EngineLimits serving_limits(const ServingOptions& options, const Session& session, int64_t max_model_len);
+EngineSettings serving_settings(const ServingOptions& options);
+
+}  // namespace gossamer::apps

@@ -1,0 +1,54 @@
+#include "engine/mask_worker.h"
+
+#include <exception>
+
+namespace gossamer {
+
+MaskWorker::~MaskWorker() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void MaskWorker::start(std::span<Job> jobs) {
+  if (jobs.empty()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    jobs_ = jobs;
+    working_ = true;
+  }
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  changed_.notify_all();
+}
+
+void MaskWorker::wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return !working_; });
+}
+
+void MaskWorker::run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stop_ || working_; });
+    if (stop_) return;
+    const std::span<Job> jobs = jobs_;
+    lock.unlock();
+    for (Job& job : jobs) {
+      job.mask.assign(num_words_, 0);
+      try {
+        job.error = job.constraint->fill_mask(job.output, job.mask);
+      } catch (const std::exception& error) {  // one request's grammar must not end the others'
+        job.error = error.what();
+      }
+    }
+    lock.lock();
+    working_ = false;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace gossamer
