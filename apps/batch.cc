@@ -10,6 +10,7 @@
 #include "apps/batch_files.h"
 #include "apps/batch_run.h"
 #include "apps/commands.h"
+#include "apps/serving_options.h"
 #include "apps/session.h"
 #include "apps/terminal.h"
 #include "apps/text_files.h"
@@ -23,10 +24,10 @@ constexpr int64_t kDefaultModelLen = 16384;
 
 struct Options {
   ModelOptions model;
+  ServingOptions serving;
   std::string input;
   std::string output;
   std::vector<std::string> served_names;
-  int64_t max_num_seqs = 16;
   uint64_t seed = 0;
 };
 
@@ -45,14 +46,16 @@ ServedModel served_model(const Session& session, std::vector<std::string> names)
           .eos_ids = session.defaults().eos_ids};
 }
 
-MemoryPlan plan_batch(const Session& session, int64_t max_num_seqs) {
+MemoryPlan plan_batch(const Session& session, const ServingOptions& serving) {
+  const auto plan = [&](int64_t max_model_len) {
+    return session.plan(serving_limits(serving, session, max_model_len));
+  };
   const int64_t longest = session.longest();
-  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen)
-    return session.plan(session.limits(longest, max_num_seqs, max_num_seqs));
+  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
   try {
-    return session.plan(session.limits(kDefaultModelLen, max_num_seqs, max_num_seqs));
+    return plan(kDefaultModelLen);
   } catch (const Error&) {
-    return session.plan(session.limits(0, max_num_seqs, max_num_seqs));  // what fits
+    return plan(0);  // what fits
   }
 }
 
@@ -71,7 +74,7 @@ void run(const Options& options) {
 
   Session session(options.model);
   ServedModel model = served_model(session, options.served_names);
-  session.load(plan_batch(session, options.max_num_seqs));
+  session.load(plan_batch(session, options.serving), serving_settings(options.serving));
   model.max_model_len = session.engine().options().limits.max_model_len;
   if (output.num_found() > 0) {
     fmt::print(stderr, "gossamer: {} has {} of {} already: going on with the rest\n", options.output,
@@ -85,7 +88,7 @@ void run(const Options& options) {
     const InterruptFlag interrupt(InterruptFlag::kAndTermination);
     // Enough waits behind what runs that no step is short of sequences.
     BatchRun batch(session.engine(), model, input, output,
-                   {.max_in_flight = 4 * options.max_num_seqs, .seed = options.seed});
+                   {.max_in_flight = 4 * options.serving.max_num_seqs, .seed = options.seed});
     all = batch.run(interrupt);
     totals = batch.totals();
   }
@@ -114,13 +117,11 @@ void add_batch(CLI::App& program) {
   add_model_options(*command, options->model,
                     "a request that could become longer is refused. Default: 16384, or the model's limit, or "
                     "what fits");
+  add_serving_options(*command, options->serving);
   command->add_option("--input,-i", options->input, "The requests, JSON Lines")->required();
   command
       ->add_option("--output,-o", options->output, "The answers: a new file, or that of a run to go on with")
       ->required();
-  command->add_option("--max-num-seqs", options->max_num_seqs, "The most sequences computed at the same time")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
   command
       ->add_option(
           "--served-model-name", options->served_names,
