@@ -250,7 +250,9 @@ std::vector<Output> Engine::step(StepRecord* record) {
   const EngineClock::time_point prepared = EngineClock::now();
   forward(batch, record);
   const auto num_rows = static_cast<int64_t>(batch.logit_rows.size());
-  const std::span<const float> logits = host_rows(workspace_.logits(num_rows), host_logits_);
+  const StepLogits logits{.num_rows = num_rows,
+                          .logits = host_rows(workspace_.logits(num_rows), host_logits_),
+                          .maxima = host_rows(workspace_.logit_maxima(num_rows), host_maxima_)};
   mask_worker_.wait();
 
   const EngineClock::time_point computed = EngineClock::now();
@@ -258,7 +260,7 @@ std::vector<Output> Engine::step(StepRecord* record) {
         return step.entry.sequence->request->on_prompt_logits != nullptr;
       })) {
     const std::span<const float> hidden = host_rows(workspace_.last_hidden(num_rows), host_hidden_);
-    for (StepSequence& step : steps) show_prompt_logits(step, logits, hidden);
+    for (StepSequence& step : steps) show_prompt_logits(step, logits.logits, hidden);
   }
   backend_.run_on_host(static_cast<int64_t>(steps.size()), [&](int64_t task, int thread) {
     advance(steps[static_cast<std::size_t>(task)], logits, samplers_[static_cast<std::size_t>(thread)]);
@@ -398,14 +400,15 @@ void Engine::show_prompt_logits(StepSequence& step, std::span<const float> logit
 }
 
 // What a step's logits mean for one sequence. Runs beside others': touches nothing but the sequence.
-void Engine::advance(StepSequence& step, std::span<const float> logits, Sampler& sampler) {
+void Engine::advance(StepSequence& step, const StepLogits& step_logits, Sampler& sampler) {
   Sequence& sequence = *step.entry.sequence;
   const Request& request = *sequence.request;
-  const int64_t vocab_size = info().vocab_size;
-  const auto row_of = [&](int64_t position) {
-    const int64_t row = step.first_row + position - step.first_position;
-    return logits.subspan(static_cast<std::size_t>(row * vocab_size), static_cast<std::size_t>(vocab_size));
+  const auto of_position = [&](std::span<const float> rows, int64_t position) {
+    const auto size = static_cast<std::size_t>(static_cast<int64_t>(rows.size()) / step_logits.num_rows);
+    return rows.subspan(static_cast<std::size_t>(step.first_row + position - step.first_position) * size,
+                        size);
   };
+  const auto row_of = [&](int64_t position) { return of_position(step_logits.logits, position); };
   const int64_t begin = sequence.num_computed;
   const int64_t num_known = sequence.num_known();
   step.num_computed = step.entry.num_tokens - step.entry.num_drafts;
@@ -416,6 +419,7 @@ void Engine::advance(StepSequence& step, std::span<const float> logits, Sampler&
     Output scores{.id = sequence.id, .index = sequence.index};
     for (int64_t position = std::max(begin, sequence.num_prompt_scored);
          request.prompt_logprobs >= 0 && position < std::min(scored, sequence.prompt_size - 1); ++position) {
+      if (auto error = check_logits(row_of(position), position)) return fail(step, std::move(error->message));
       scores.prompt_logprobs.push_back(
           compute_logprobs(row_of(position), sequence.tokens[static_cast<std::size_t>(position) + 1],
                            request.prompt_logprobs));
@@ -437,6 +441,7 @@ void Engine::advance(StepSequence& step, std::span<const float> logits, Sampler&
     const bool too_early = sequence.num_output() < request.min_new_tokens;
     const Result<int32_t> sampled = sampler.sample(
         {.logits = row,
+         .maxima = of_position(step_logits.maxima, num_known - 1 + accepted),
          .params = request.sampling,
          .seed = sequence.seed,
          .index = static_cast<uint64_t>(sequence.num_output()),
@@ -447,7 +452,11 @@ void Engine::advance(StepSequence& step, std::span<const float> logits, Sampler&
              too_early ? std::span<const int32_t>(request.stop_token_ids) : std::span<const int32_t>()});
     if (!sampled.ok()) return fail(step, sampled.error().message);
     std::optional<TokenLogprobs> logprobs;
-    if (request.top_logprobs >= 0) logprobs = compute_logprobs(row, sampled.value(), request.top_logprobs);
+    if (request.top_logprobs >= 0) {
+      if (auto error = check_logits(row, num_known - 1 + accepted))
+        return fail(step, std::move(error->message));
+      logprobs = compute_logprobs(row, sampled.value(), request.top_logprobs);
+    }
     const bool goes_on = append(sequence, sampled.value(), std::move(logprobs), step.outputs);
     if (!goes_on || accepted == step.entry.num_drafts ||
         sampled.value() != sequence.draft[static_cast<std::size_t>(accepted)] ||

@@ -123,6 +123,11 @@ class Engine {
     RequestId next_id = 1;
     int64_t next_serial = 0;
   };
+  struct StepLogits {
+    int64_t num_rows = 0;
+    std::span<const float> logits;  // [num_rows, vocab_size]
+    std::span<const float> maxima;  // [num_rows, num_maxima(vocab_size)]
+  };
   // A sequence in the step: its logits begin at first_row.
   struct StepSequence {
     StepPlan::Entry entry;
@@ -152,7 +157,7 @@ class Engine {
   // Rows of the workspace where the host reads them: in place, or in `copy`.
   std::span<const float> host_rows(const Tensor& rows, std::vector<float>& copy);
   void show_prompt_logits(StepSequence& step, std::span<const float> logits, std::span<const float> hidden);
-  void advance(StepSequence& step, std::span<const float> logits, Sampler& sampler);
+  void advance(StepSequence& step, const StepLogits& step_logits, Sampler& sampler);
   static void fail(StepSequence& step, std::string error);
   static bool append(Sequence& sequence, int32_t token, std::optional<TokenLogprobs> logprobs,
                      std::vector<Output>& outputs);
@@ -170,6 +175,7 @@ class Engine {
   MaskWorker mask_worker_;
   std::vector<MaskWorker::Job> masks_;  // of this step
   std::vector<float> host_logits_;      // where the backend's cannot be read in place
+  std::vector<float> host_maxima_;
   std::vector<float> host_hidden_;
   std::unordered_map<RequestId, ActiveRequest> requests_;
   DeadlineQueue deadlines_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/logit_row.h"
 
 namespace gossamer {
 
@@ -35,9 +36,14 @@ std::optional<RequestError> check_sampling_params(const SamplingParams& params, 
 // Philox4x32-10 (Salmon et al., SC 2011): random bits number `counter` of stream `seed`.
 std::array<uint32_t, 4> philox(uint64_t seed, uint64_t counter);
 
+// NaN and +infinity mean that the forward pass broke; -infinity is a fine way to say never. An error value
+// that names the position, the first such token and its logit; nothing when the row is fine.
+std::optional<RequestError> check_logits(std::span<const float> logits, int64_t position);
+
 // A row of logits and what decides about it.
 struct SamplingInput {
   std::span<const float> logits;  // [vocab_size]
+  std::span<const float> maxima;  // of Backend::linear_with_maxima; empty: not known
   const SamplingParams& params;
   uint64_t seed = 0;   // of this sequence
   uint64_t index = 0;  // how many tokens this sequence has given before
@@ -53,22 +59,32 @@ class Sampler {
   // Ids from `num_sampled_ids` on are never chosen (rows beyond the tokenizer's vocabulary).
   Sampler(int64_t vocab_size, int64_t num_sampled_ids);
 
-  // Chooses a token. An error value when a logit is NaN or +infinity, or when nothing can be chosen.
+  // Chooses a token. An error value when a logit is NaN or +infinity (masked ones too), or when nothing can
+  // be chosen.
   Result<int32_t> sample(const SamplingInput& input);
 
  private:
-  void apply_bias_and_penalties(const SamplingInput& input);
-  int32_t draw(const SamplingInput& input);
-
   struct Candidate {
     float logit;
     int32_t id;
   };
+  // Ties: the lower id first.
+  static bool more_likely(const Candidate& a, const Candidate& b);
+  // Says why the row is -infinity everywhere.
+  RequestError nothing_left(const SamplingInput& input) const;
+  void apply_bias_and_penalties(const SamplingInput& input);
+  int32_t draw_from_all(const SamplingParams& params, double share);
+  int32_t draw_from_most_likely(const SamplingParams& params, double share);
+  bool collect(int64_t wanted);
+  void sort_candidates();
+
   int64_t num_sampled_ids_;
-  std::vector<float> logits_;          // [num_sampled_ids]
+  LogitRow row_;                       // [num_sampled_ids]
   std::vector<int32_t> counts_;        // [num_sampled_ids] occurrences in the output; zero between calls
   std::vector<uint8_t> seen_;          // [num_sampled_ids] occurs in prompt or output; zero between calls
-  std::vector<Candidate> candidates_;  // what top-k, top-p and min-p have left
+  std::vector<Candidate> candidates_;  // the most likely tokens, in order
+  std::vector<Candidate> sorted_;      // sort_candidates' other half
+  std::vector<double> weights_;        // [candidates] probabilities relative to the most likely token's
 };
 
 }  // namespace gossamer

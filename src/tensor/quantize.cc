@@ -7,21 +7,12 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/every_width.h"
 #include "base/half.h"
 #include "tensor/formats/integer.h"
 
 namespace gossamer {
 namespace {
-
-// Compiled for wider vectors too, and chosen when the program starts: the arithmetic is the same, so are the
-// bits. Sanitizers are not ready yet when such choices are made.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define GOSSAMER_EVERY_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define GOSSAMER_EVERY_WIDTH
-#endif
-#define GOSSAMER_INTO_EVERY_WIDTH inline __attribute__((always_inline))
 
 // Sums run in this many interleaved parts, which compilers turn into vectors of any width without changing a
 // bit.

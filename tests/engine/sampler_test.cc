@@ -40,6 +40,17 @@ std::vector<float> random_logits(std::size_t count, float spread, uint32_t seed)
   return logits;
 }
 
+Result<int32_t> sample(Sampler& sampler, const std::vector<float>& logits, const SamplingParams& params,
+                       const std::vector<int32_t>& prompt = {}, const std::vector<int32_t>& output = {},
+                       uint64_t index = 0) {
+  return sampler.sample({.logits = logits,
+                         .params = params,
+                         .seed = params.seed,
+                         .index = index,
+                         .prompt = prompt,
+                         .output = output});
+}
+
 // What sampling should draw from, written down plainly in double precision and in the documented order.
 std::vector<double> plain_distribution(const std::vector<float>& logits, const SamplingParams& params,
                                        const std::vector<int32_t>& prompt = {},
@@ -87,7 +98,7 @@ std::vector<int> count_draws(const std::vector<float>& logits, const SamplingPar
   Sampler sampler(static_cast<int64_t>(logits.size()), static_cast<int64_t>(logits.size()));
   std::vector<int> counts(logits.size(), 0);
   for (int i = 0; i < num_draws; ++i) {
-    const auto id = sampler.sample(logits, params, prompt, output, static_cast<uint64_t>(i));
+    const auto id = sample(sampler, logits, params, prompt, output, static_cast<uint64_t>(i));
     EXPECT_TRUE(id.ok());
     ++counts[static_cast<std::size_t>(id.value())];
   }
@@ -167,7 +178,7 @@ TEST(Philox, UsesAllBitsOfSeedAndCounter) {
 TEST(Sampler, GreedyTakesTheFirstOfEqualLogits) {
   Sampler sampler(6, 6);
   const std::vector<float> logits = {-1.0F, 3.0F, 2.0F, 3.0F, 3.0F, 0.0F};
-  EXPECT_EQ(sampler.sample(logits, {.temperature = 0.0F}, {}, {}, 0).value(), 1);
+  EXPECT_EQ(sample(sampler, logits, {.temperature = 0.0F}, {}, {}, 0).value(), 1);
 }
 
 TEST(Sampler, DrawsWithTheSoftmaxsFrequencies) {
@@ -240,8 +251,8 @@ TEST(Sampler, CountsNothingFromACallBefore) {
   const SamplingParams params{.temperature = 0.0F, .repetition_penalty = 1.5F, .frequency_penalty = 0.2F};
   Sampler sampler(3, 3);
   const std::vector<int32_t> used = {0, 0};
-  EXPECT_EQ(sampler.sample(logits, params, {}, used, 2).value(), 1);
-  EXPECT_EQ(sampler.sample(logits, params, {}, {}, 0).value(), 0);
+  EXPECT_EQ(sample(sampler, logits, params, {}, used, 2).value(), 1);
+  EXPECT_EQ(sample(sampler, logits, params, {}, {}, 0).value(), 0);
 }
 
 TEST(Sampler, TheSameSeedAndIndexGiveTheSameToken) {
@@ -250,7 +261,7 @@ TEST(Sampler, TheSameSeedAndIndexGiveTheSameToken) {
     Sampler sampler(1000, 1000);
     std::vector<int32_t> ids;
     for (uint64_t i = 0; i < 50; ++i)
-      ids.push_back(sampler.sample(logits, {.seed = seed}, {}, {}, i).value());
+      ids.push_back(sample(sampler, logits, {.seed = seed}, {}, {}, i).value());
     return ids;
   };
   EXPECT_EQ(draw(1), draw(1));
@@ -265,17 +276,17 @@ TEST(Sampler, NeverGivesAnIdBeyondTheSampledOnes) {
   Sampler sampler(20, 15);
   std::set<int32_t> drawn;
   for (uint64_t i = 0; i < 2000; ++i)
-    drawn.insert(sampler.sample(logits, {.logit_bias = {{17, 100.0F}}}, {}, {}, i).value());
+    drawn.insert(sample(sampler, logits, {.logit_bias = {{17, 100.0F}}}, {}, {}, i).value());
   EXPECT_EQ(drawn.size(), 15U);
   EXPECT_EQ(*drawn.rbegin(), 14);
-  EXPECT_EQ(sampler.sample(logits, {.temperature = 0.0F}, {}, {}, 0).value(), 0);
+  EXPECT_EQ(sample(sampler, logits, {.temperature = 0.0F}, {}, {}, 0).value(), 0);
 }
 
 TEST(Sampler, ReportsNonFiniteLogitsWithPlaceAndValue) {
   Sampler sampler(4, 4);
   const std::vector<int32_t> prompt = {1, 2, 3};
   for (const float broken : {std::numeric_limits<float>::quiet_NaN(), kInfinity}) {
-    const auto result = sampler.sample(std::vector<float>{0.0F, 1.0F, broken, 2.0F}, {}, prompt, {}, 0);
+    const auto result = sample(sampler, std::vector<float>{0.0F, 1.0F, broken, 2.0F}, {}, prompt, {}, 0);
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.error().kind, RequestErrorKind::kInternal);
     EXPECT_THAT(result.error().message,
@@ -286,9 +297,120 @@ TEST(Sampler, ReportsNonFiniteLogitsWithPlaceAndValue) {
 TEST(Sampler, TakesMinusInfinityAsNeverUnlessThereIsNothingElse) {
   Sampler sampler(3, 3);
   for (uint64_t i = 0; i < 100; ++i) {
-    EXPECT_NE(sampler.sample(std::vector<float>{0.0F, -kInfinity, 0.0F}, {}, {}, {}, i).value(), 1);
+    EXPECT_NE(sample(sampler, std::vector<float>{0.0F, -kInfinity, 0.0F}, {}, {}, {}, i).value(), 1);
   }
-  EXPECT_FALSE(sampler.sample(std::vector<float>(3, -kInfinity), {}, {}, {}, 0).ok());
+  EXPECT_FALSE(sample(sampler, std::vector<float>(3, -kInfinity), {}, {}, {}, 0).ok());
+}
+
+// Bits of `ids`, for any vocabulary up to `vocab_size`.
+std::vector<uint64_t> mask_of(const std::vector<int32_t>& ids, std::size_t vocab_size) {
+  std::vector<uint64_t> mask((vocab_size + 63) / 64, 0);
+  for (const int32_t id : ids) mask[static_cast<std::size_t>(id) / 64] |= uint64_t{1} << (id % 64);
+  return mask;
+}
+
+TEST(Sampler, GivesTheOnlyTokenThatTheMaskAllows) {
+  constexpr std::size_t kVocab = 1000;
+  const std::vector<float> logits = random_logits(kVocab, 3.0F, 17);
+  Sampler sampler(kVocab, kVocab);
+  for (const int32_t id : {0, 63, 64, 255, 256, 700, 768, 998, 999}) {
+    const std::vector<uint64_t> mask = mask_of({id}, kVocab);
+    for (const float temperature : {0.0F, 1.0F, 100.0F}) {
+      const SamplingParams params{.temperature = temperature, .repetition_penalty = 1.1F};
+      const std::vector<int32_t> output = {id, 3};
+      const auto chosen =
+          sampler.sample({.logits = logits, .params = params, .prompt = {}, .output = output, .mask = mask});
+      EXPECT_EQ(chosen.value(), id);
+    }
+  }
+}
+
+TEST(Sampler, LooksAtNoWordOfTheMaskBeyondTheSampledIds) {
+  const std::vector<float> logits(200, 1.0F);
+  Sampler sampler(200, 100);
+  const SamplingParams params{.seed = 18};
+  std::vector<uint64_t> mask = mask_of({7, 99, 100, 199}, 640);
+  std::set<int32_t> drawn;
+  for (uint64_t i = 0; i < 200; ++i)
+    drawn.insert(sampler.sample({.logits = logits, .params = params, .index = i, .mask = mask}).value());
+  EXPECT_THAT(drawn, testing::ElementsAre(7, 99));
+}
+
+TEST(Sampler, DrawsWithTheSoftmaxsFrequenciesOfWhatMaskAndForbiddenLeave) {
+  constexpr std::size_t kVocab = 600;
+  constexpr int kDraws = 20000;
+  const std::vector<float> logits = random_logits(kVocab, 1.5F, 19);
+  std::vector<int32_t> allowed;
+  for (int32_t id = 100; id < 600; id += id % 7 + 1) allowed.push_back(id);
+  const std::vector<uint64_t> mask = mask_of(allowed, kVocab);
+  const std::vector<int32_t> forbidden = {allowed[3], allowed[17], 5, -1, 600};
+  std::vector<float> left(kVocab, -kInfinity);
+  for (const int32_t id : allowed) left[static_cast<std::size_t>(id)] = logits[static_cast<std::size_t>(id)];
+  for (const std::size_t i : {3U, 17U}) left[static_cast<std::size_t>(allowed[i])] = -kInfinity;
+
+  Sampler sampler(kVocab, kVocab);
+  for (const SamplingParams& params :
+       {SamplingParams{.seed = 20}, SamplingParams{.temperature = 0.7F, .top_p = 0.9F, .seed = 21}}) {
+    std::vector<int> counts(kVocab, 0);
+    for (uint64_t i = 0; i < kDraws; ++i) {
+      const auto id = sampler.sample({.logits = logits,
+                                      .params = params,
+                                      .seed = params.seed,
+                                      .index = i,
+                                      .mask = mask,
+                                      .forbidden = forbidden});
+      ++counts[static_cast<std::size_t>(id.value())];
+    }
+    const std::vector<double> expected = plain_distribution(left, params);
+    const auto [statistic, limit] = chi_square(counts, expected, kDraws);
+    EXPECT_LT(statistic, limit);
+    for (std::size_t id = 0; id < kVocab; ++id) {
+      if (expected[id] == 0) {
+        EXPECT_EQ(counts[id], 0) << "token " << id;
+      }
+    }
+  }
+}
+
+TEST(Sampler, SaysWhetherTheConstraintOrTheLogitsLeaveNothing) {
+  constexpr std::size_t kVocab = 300;
+  std::vector<float> logits(kVocab, 0.0F);
+  logits[270] = -kInfinity;
+  const SamplingParams params;
+  Sampler sampler(kVocab, kVocab);
+  const auto message = [&](const std::vector<uint64_t>& mask, const std::vector<int32_t>& forbidden) {
+    const auto result =
+        sampler.sample({.logits = logits, .params = params, .mask = mask, .forbidden = forbidden});
+    if (result.ok()) return std::string("a token");
+    EXPECT_EQ(result.error().kind, RequestErrorKind::kInternal);
+    return result.error().message;
+  };
+  const auto constraint = testing::HasSubstr("the constraint allows none");
+  EXPECT_THAT(message(mask_of({}, kVocab), {}), constraint);
+  EXPECT_THAT(message(mask_of({4, 5}, kVocab), {5, 4}), constraint);
+  EXPECT_EQ(message(mask_of({4, 5}, kVocab), {5}), "a token");
+  EXPECT_THAT(message(mask_of({270, 5}, kVocab), {5}),
+              testing::AllOf(testing::HasSubstr("every allowed token's logit is -infinity"),
+                             testing::Not(constraint)));
+}
+
+TEST(Sampler, ReportsNonFiniteLogitsOfMaskedAndForbiddenTokensToo) {
+  constexpr std::size_t kVocab = 600;
+  const std::vector<uint64_t> mask = mask_of({1, 2, 3}, kVocab);
+  const std::vector<int32_t> forbidden = {300};
+  const SamplingParams params;
+  Sampler sampler(kVocab, kVocab);
+  for (const float broken :
+       {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN(), kInfinity}) {
+    for (const std::size_t place : {0U, 255U, 256U, 300U, 599U}) {
+      std::vector<float> logits(kVocab, 0.0F);
+      logits[place] = broken;
+      const auto result =
+          sampler.sample({.logits = logits, .params = params, .mask = mask, .forbidden = forbidden});
+      ASSERT_FALSE(result.ok());
+      EXPECT_THAT(result.error().message, testing::HasSubstr("token " + std::to_string(place) + " "));
+    }
+  }
 }
 
 TEST(Sampler, SurvivesTheExtremesOfEveryParameter) {
@@ -309,7 +431,7 @@ TEST(Sampler, SurvivesTheExtremesOfEveryParameter) {
                                       .frequency_penalty = 2.0F,
                                       .logit_bias = {{0, 100.0F}, {1, -100.0F}}};
           ASSERT_FALSE(check_sampling_params(params, 5));
-          const auto id = sampler.sample(logits, params, {}, output, 4);
+          const auto id = sample(sampler, logits, params, {}, output, 4);
           ASSERT_TRUE(id.ok()) << id.error().message;
           EXPECT_EQ(id.value(), 0);
         }
