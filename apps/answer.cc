@@ -20,14 +20,66 @@ std::string rate_text(std::optional<double> rate) {
 
 void add_to_messages(const HarmonyDelta& delta, int& last_message, std::vector<AnswerMessage>& messages) {
   if (messages.empty() || delta.message != last_message) {
-    messages.push_back(
-        {.part = delta.part, .channel = delta.channel, .recipient = delta.recipient, .text = {}});
+    messages.push_back({.part = delta.part,
+                        .channel = delta.header.channel,
+                        .recipient = delta.header.recipient,
+                        .text = {}});
     last_message = delta.message;
   }
   messages.back().text += delta.text;
 }
 
 }  // namespace
+
+AnswerReader::AnswerReader(const Tokenizer* tokenizer, bool harmony, const std::vector<std::string>& stops)
+    : stops_(stops) {
+  if (tokenizer == nullptr) return;
+  if (harmony) {
+    harmony_.emplace(*tokenizer);
+  } else {
+    plain_.emplace(*tokenizer);
+  }
+}
+
+std::vector<HarmonyDelta> AnswerReader::push(int32_t id) {
+  if (harmony_) return through_stops(harmony_->push(id));
+  if (plain_) return through_stops({{.text = plain_->push(id)}});
+  return {};
+}
+
+std::vector<HarmonyDelta> AnswerReader::flush() {
+  std::vector<HarmonyDelta> deltas;
+  if (harmony_) deltas = through_stops(harmony_->flush());
+  if (plain_) deltas = through_stops({{.text = plain_->flush()}});
+  if (std::string held = stops_.flush(); !held.empty()) {
+    deltas.push_back(last_answer_);
+    deltas.back().text = std::move(held);
+  }
+  return deltas;
+}
+
+std::vector<HarmonyDelta> AnswerReader::through_stops(std::vector<HarmonyDelta> deltas) {
+  std::vector<HarmonyDelta> certain;
+  for (HarmonyDelta& delta : deltas) {
+    if (stopped()) break;
+    const bool is_answer = delta.part == HarmonyPart::kAnswer;
+    if (!is_answer || delta.message != last_answer_.message) {
+      // No stop string reaches from one message into the next.
+      if (std::string held = stops_.flush(); !held.empty()) {
+        certain.push_back(last_answer_);
+        certain.back().text = std::move(held);
+      }
+    }
+    if (is_answer) {
+      last_answer_ = delta;
+      delta.text = stops_.push(delta.text);
+    }
+    // A message without text is none to show, but a call without arguments is a call.
+    const bool is_new_call = delta.begins && delta.part == HarmonyPart::kToolCall;
+    if (is_new_call || !delta.text.empty()) certain.push_back(std::move(delta));
+  }
+  return certain;
+}
 
 std::string Answer::text_of(HarmonyPart part) const {
   std::string text;
@@ -81,7 +133,9 @@ Answer run_answer(Engine& engine, Request request, AnswerReader reader, const An
           answer.decode_s = seconds_since(since);
         }
         answer.token_ids.push_back(*output.token);
-        take(reader.push(*output.token, output.finish_reason == FinishReason::kStop));
+        // The token that ends a plain answer is no part of its text.
+        if (output.finish_reason != FinishReason::kStop || reader.is_harmony())
+          take(reader.push(*output.token));
       }
       if (output.finish_reason && answer.finish_reason.empty()) {
         answer.finish_reason = output.finish_reason == FinishReason::kStop     ? "stop"

@@ -8,9 +8,35 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "text/answer_reader.h"
+#include "text/harmony_stream.h"
+#include "text/stop_strings.h"
+#include "text/stream_detokenizer.h"
+#include "text/tokenizer.h"
 
 namespace gossamer::apps {
+
+// Sampled ids to text: split by channels where the model speaks Harmony, else as it is, special tokens
+// included. Stop strings end the answer proper; they are not looked for in reasoning and calls.
+class AnswerReader {
+ public:
+  // Without a tokenizer there is never any text.
+  AnswerReader(const Tokenizer* tokenizer, bool harmony, const std::vector<std::string>& stops);
+
+  std::vector<HarmonyDelta> push(int32_t id);
+  std::vector<HarmonyDelta> flush();
+
+  // A stop string was met: nothing more will come.
+  bool stopped() const { return stops_.found(); }
+  bool is_harmony() const { return harmony_.has_value(); }
+
+ private:
+  std::vector<HarmonyDelta> through_stops(std::vector<HarmonyDelta> deltas);
+
+  std::optional<HarmonyStream> harmony_;
+  std::optional<StreamDetokenizer> plain_;
+  StopStrings stops_;
+  HarmonyDelta last_answer_;  // where text that the stop strings held back belongs
+};
 
 // One message of an answer; an answer in plain text is one message.
 struct AnswerMessage {

@@ -180,11 +180,10 @@ class Chat {
     request.stop_token_ids = stop_ids_;
     const bool harmony = session_.has_chat_form();
     AnswerPrinter printer({.reasoning = !options_.hide_reasoning, .fold = true});
-    const Answer answer =
-        run_answer(session_.engine(), std::move(request),
-                   AnswerReader(session_.tokenizer(), {.harmony = harmony, .stops = options_.sampling.stop}),
-                   {.show = [&](const HarmonyDelta& delta) { printer.print(delta); },
-                    .interrupted = [this] { return interrupt_.is_set(); }});
+    const Answer answer = run_answer(session_.engine(), std::move(request),
+                                     AnswerReader(session_.tokenizer(), harmony, options_.sampling.stop),
+                                     {.show = [&](const HarmonyDelta& delta) { printer.print(delta); },
+                                      .interrupted = [this] { return interrupt_.is_set(); }});
     printer.finish();
     const bool kept = conversation_.add(line, std::move(prompt), answer);
     if (answer.finish_reason == "cancelled") say(kept ? "(stopped)" : "(stopped; the question is forgotten)");

@@ -129,7 +129,7 @@ void run(const Options& options) {
   if (!session.tokenizer()) {
     fmt::print(stderr, "gossamer: {}: no tokenizer.json, so there is no text\n", session.path().string());
   }
-  AnswerReader reader(session.tokenizer(), {.harmony = harmony, .stops = options.sampling.stop});
+  AnswerReader reader(session.tokenizer(), harmony, options.sampling.stop);
   AnswerPrinter printer(
       {.reasoning = options.show_reasoning || (!options.hide_reasoning && is_terminal(STDOUT_FILENO))});
   AnswerHooks hooks;

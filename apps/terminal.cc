@@ -106,7 +106,7 @@ void AnswerPrinter::print(const HarmonyDelta& delta) {
       dimmed_ = true;
       fmt::print("{}", kDim);
     }
-    if (delta.part == HarmonyPart::kToolCall) write(fmt::format("[call of {}] ", delta.recipient));
+    if (delta.part == HarmonyPart::kToolCall) write(fmt::format("[call of {}] ", delta.header.recipient));
     message_ = delta.message;
   }
   write(delta.text);

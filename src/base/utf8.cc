@@ -86,4 +86,19 @@ void utf8_append_lossy(std::string_view text, std::string& out) {
   }
 }
 
+void utf8_move_whole(std::string& held, std::string& out) {
+  std::string_view rest = held;
+  for (;;) {
+    const std::size_t valid = utf8_valid_prefix(rest);
+    out.append(rest.substr(0, valid));
+    rest.remove_prefix(valid);
+    if (rest.empty()) break;
+    const Utf8Step step = utf8_step(rest);
+    if (step.status == Utf8Status::kIncomplete) break;
+    out.append("\xEF\xBF\xBD");
+    rest.remove_prefix(step.length);
+  }
+  held.erase(0, held.size() - rest.size());
+}
+
 }  // namespace gossamer

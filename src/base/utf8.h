@@ -59,4 +59,8 @@ inline bool utf8_is_valid(std::string_view text) { return utf8_valid_prefix(text
 // Appends `text` with every maximal subpart that is not UTF-8 replaced by U+FFFD, an incomplete end included.
 void utf8_append_lossy(std::string_view text, std::string& out);
 
+// The same for text that comes in pieces: moves `held` to `out` except the beginning of a character at its
+// end, which the next piece may finish.
+void utf8_move_whole(std::string& held, std::string& out);
+
 }  // namespace gossamer

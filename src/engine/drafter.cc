@@ -1,6 +1,7 @@
 #include "engine/drafter.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/checksum.h"
@@ -81,6 +82,30 @@ void DraftLength::observe(int64_t num_drafted, int64_t num_accepted) {
     length_ = std::max(length_, static_cast<int>(2 * num_drafted));
   else
     length_ = static_cast<int>(std::max<int64_t>(1, num_accepted + 1));
+}
+
+bool DraftGain::pays() {
+  if (sit_out_ == 0) return true;
+  --sit_out_;
+  return false;
+}
+
+void DraftGain::observe(int64_t num_sequences, int64_t num_drafted, int64_t num_new, double seconds) {
+  constexpr double kOfNewest = 0.25;
+  constexpr int kSitOutSteps = 100;
+  const auto size = std::min<std::size_t>(std::bit_width(static_cast<uint64_t>(num_sequences)), kSizes - 1);
+  double& plain = plain_seconds_[size];
+  if (num_drafted == 0) {
+    plain = plain == 0.0 ? seconds : plain + kOfNewest * (seconds - plain);
+    return;
+  }
+  if (plain == 0.0) return;
+  const double gain = static_cast<double>(num_new) / static_cast<double>(num_sequences) * plain / seconds;
+  gain_ += kOfNewest * (gain - gain_);
+  if (gain_ < 1.0) {
+    sit_out_ = kSitOutSteps;
+    gain_ = 1.0;
+  }
 }
 
 }  // namespace gossamer

@@ -4,6 +4,7 @@
 // is what plain decoding gives. A draft model would fill Sequence::draft in the same place.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -41,6 +42,23 @@ class DraftLength {
  private:
   int length_ = 2;
   int wait_ = 4;  // steps to sit out after the next failure, doubled first
+  int sit_out_ = 0;
+};
+
+// Whether drafts pay on this machine at this load: a small model computes a draft's tokens one after the
+// other, so to speak, and a large one gets them for the price of reading its weights once.
+class DraftGain {
+ public:
+  // Asked once a step.
+  bool pays();
+  // A step in which `num_sequences` decoded, together with `num_drafted` tokens of drafts, and gave
+  // `num_new`.
+  void observe(int64_t num_sequences, int64_t num_drafted, int64_t num_new, double seconds);
+
+ private:
+  static constexpr int kSizes = 16;             // powers of two of sequences, which cost alike
+  std::array<double, kSizes> plain_seconds_{};  // of a step without drafts; 0: not known
+  double gain_ = 1.0;  // how much faster tokens come with drafts, averaged over the last few steps with them
   int sit_out_ = 0;
 };
 

@@ -265,6 +265,7 @@ std::vector<Output> Engine::step(StepRecord* record) {
   backend_.run_on_host(static_cast<int64_t>(steps.size()), [&](int64_t task, int thread) {
     advance(steps[static_cast<std::size_t>(task)], logits, samplers_[static_cast<std::size_t>(thread)]);
   });
+  if (options_.max_draft_tokens > 0) observe_drafts(steps, seconds_between(start, EngineClock::now()));
   const EngineLoad added = finish(steps, outputs);
   if (record != nullptr) {
     record->prepare_seconds = seconds_between(start, prepared);
@@ -282,8 +283,10 @@ std::vector<Output> Engine::step(StepRecord* record) {
 
 void Engine::propose_drafts() {
   if (options_.max_draft_tokens == 0) return;
+  const bool pays = draft_gain_.pays();
   for (Sequence* sequence : scheduler_.running()) {
     sequence->draft.clear();
+    if (!pays) continue;
     if (sequence->num_to_run() != 1 || sequence->num_output() == 0) continue;
     const int64_t left = sequence->request->max_new_tokens - sequence->num_output() - 1;
     // A mask would have to be computed for every draft token; constrained sequences do without drafts.
@@ -293,6 +296,18 @@ void Engine::propose_drafts() {
       sequence->draft = sequence->ngrams.propose(sequence->tokens, length);
     }
   }
+}
+
+// Steps with prompts in them say nothing about drafts.
+void Engine::observe_drafts(const std::vector<StepSequence>& steps, double seconds) {
+  int64_t drafted = 0;
+  int64_t given = 0;
+  for (const StepSequence& step : steps) {
+    if (step.entry.num_tokens != 1 + step.entry.num_drafts) return;
+    drafted += step.entry.num_drafts;
+    given += step.num_computed;
+  }
+  draft_gain_.observe(static_cast<int64_t>(steps.size()), drafted, given, seconds);
 }
 
 void Engine::begin(Sequence& sequence, EngineClock::time_point now) {

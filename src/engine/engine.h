@@ -149,6 +149,7 @@ class Engine {
   static RequestTimes final_times(const Sequence& sequence);
 
   void propose_drafts();
+  void observe_drafts(const std::vector<StepSequence>& steps, double seconds);
   void begin(Sequence& sequence, EngineClock::time_point now);
   std::vector<StepSequence> prepare(const StepPlan& plan, EngineClock::time_point now, ForwardBatch& batch);
   void start_masks(std::vector<StepSequence>& steps);
@@ -172,6 +173,7 @@ class Engine {
   Workspace workspace_;
   Scheduler scheduler_;
   std::vector<Sampler> samplers_;  // one for each host thread
+  DraftGain draft_gain_;
   MaskWorker mask_worker_;
   std::vector<MaskWorker::Job> masks_;  // of this step
   std::vector<float> host_logits_;      // where the backend's cannot be read in place

@@ -1,27 +1,19 @@
 #include "server/choice.h"
 
-#include <algorithm>
-#include <string_view>
+#include <fmt/format.h>
+
 #include <utility>
 
-#include "base/check.h"
-
 namespace gossamer {
-namespace {
-
-// Messages of one kind follow each other as paragraphs.
-void append_paragraph(const HarmonyDelta& delta, int& last_message, std::string& text) {
-  if (delta.message != last_message && !text.empty()) text += "\n\n";
-  last_message = delta.message;
-  text += delta.text;
-}
-
-}  // namespace
 
 Choice::Choice(const Tokenizer& tokenizer, ChoiceOptions options)
-    : reader_(&tokenizer,
-              {.harmony = options.harmony, .skip_special = options.skip_special, .stops = options.stops}),
-      options_(std::move(options)) {}
+    : tokenizer_(tokenizer), options_(std::move(options)), stops_(options_.stops) {
+  if (options_.harmony) {
+    chat_.emplace(tokenizer, options_.functions);
+  } else {
+    plain_.emplace(tokenizer, DecodeOptions{.skip_special = options_.skip_special});
+  }
+}
 
 void Choice::add(const Output& output) {
   if (finished()) return;
@@ -31,59 +23,75 @@ void Choice::add(const Output& output) {
       logprobs_.push_back(output.logprobs.value_or(TokenLogprobs{.token = {.id = *output.token}}));
       logprob_sum_ += static_cast<double>(logprobs_.back().token.logprob);
     }
-    take(reader_.push(*output.token, output.finish_reason == FinishReason::kStop));
+    push(*output.token, output.finish_reason == FinishReason::kStop);
   }
-  if (output.finish_reason && !reader_.stopped()) take(reader_.flush());
-  if (output.finish_reason || reader_.stopped()) finish(output);
+  if (output.finish_reason && !stops_.found()) flush();
+  if (output.finish_reason || stops_.found()) finish(output);
 }
 
-void Choice::take(const std::vector<HarmonyDelta>& deltas) {
-  for (const HarmonyDelta& delta : deltas) append(delta);
-  for (const TokenPlace& place : reader_.take_places()) {
-    if (place.part == HarmonyPart::kReasoning) ++num_reasoning_tokens_;
-    if (place.part == HarmonyPart::kAnswer && options_.logprobs) held_tokens_.push_back(place);
+// The token that ended the sequence is no part of its text; Harmony's own close a message.
+void Choice::push(int32_t id, bool is_end) {
+  if (chat_ && (!is_end || tokenizer_.is_special(id))) {
+    for (const ChatDelta& delta : chat_->push(id)) take(delta);
+  } else if (plain_ && !is_end) {
+    PlainPiece piece = plain_->push(id);
+    take_content(std::move(piece.text), piece.first_token, piece.num_tokens);
   }
-  while (!held_tokens_.empty() && held_tokens_.front().begin < num_answer_bytes_) {
-    const TokenPlace& place = held_tokens_.front();
+}
+
+void Choice::flush() {
+  if (chat_) {
+    for (const ChatDelta& delta : chat_->flush()) take(delta);
+  } else {
+    PlainPiece piece = plain_->flush();
+    take_content(std::move(piece.text), piece.first_token, piece.num_tokens);
+  }
+  content_ += stops_.flush();
+  release_tokens(content_.size());
+}
+
+void Choice::take(const ChatDelta& delta) {
+  switch (delta.kind) {
+    case ChatDelta::Kind::kRole:
+      return;
+    case ChatDelta::Kind::kReasoning:
+      reasoning_ += delta.text;
+      return;
+    case ChatDelta::Kind::kContent:
+      return take_content(delta.text, delta.first_token, delta.num_tokens);
+    case ChatDelta::Kind::kToolCall:
+      tool_calls_.push_back({.id = fmt::format("{}{}", options_.call_id_prefix, tool_calls_.size()),
+                             .function = delta.text,
+                             .arguments = {}});
+      return;
+    case ChatDelta::Kind::kArguments:
+      tool_calls_.back().arguments += delta.text;
+      return;
+  }
+}
+
+void Choice::take_content(std::string text, int64_t first_token, int64_t num_tokens) {
+  if (stops_.found()) return;
+  for (int64_t token = first_token; options_.logprobs && token < first_token + num_tokens; ++token)
+    held_tokens_.push_back({.token = token, .begin = num_content_bytes_});
+  num_content_bytes_ += text.size();
+  content_ += stops_.push(text);
+  release_tokens(content_.size());
+}
+
+// Those whose text begins before `end`.
+void Choice::release_tokens(std::size_t end) {
+  for (; !held_tokens_.empty() && held_tokens_.front().begin < end; held_tokens_.pop_front()) {
+    const HeldToken& held = held_tokens_.front();
     content_tokens_.push_back(
-        {.logprobs = logprobs_.at(static_cast<std::size_t>(place.token)), .begin = place.begin});
-    held_tokens_.pop_front();
+        {.logprobs = logprobs_.at(static_cast<std::size_t>(held.token)), .begin = held.begin});
   }
-}
-
-void Choice::append(const HarmonyDelta& delta) {
-  if (delta.part == HarmonyPart::kAnswer) num_answer_bytes_ += delta.text.size();
-  if (delta.part == HarmonyPart::kReasoning) return append_paragraph(delta, reasoning_message_, reasoning_);
-  if (std::optional<std::string> function = called_function(delta))
-    return append_call(delta, *std::move(function));
-  append_paragraph(delta, content_message_, content_);
-}
-
-// Nothing for text that is no call, and for calls of what nobody declared: those are shown to the user, who
-// can make more of them than a client of a call it did not allow.
-std::optional<std::string> Choice::called_function(const HarmonyDelta& delta) const {
-  if (delta.part != HarmonyPart::kToolCall) return std::nullopt;
-  constexpr std::string_view kPrefix = "functions.";
-  std::string_view name = delta.recipient;
-  if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
-  const auto it = std::find(options_.functions.begin(), options_.functions.end(), name);
-  return it == options_.functions.end() ? std::nullopt : std::optional<std::string>(*it);
-}
-
-void Choice::append_call(const HarmonyDelta& delta, std::string function) {
-  if (delta.message != call_message_) {
-    call_message_ = delta.message;
-    tool_calls_.push_back({.id = fmt::format("{}{}", options_.call_id_prefix, tool_calls_.size()),
-                           .function = std::move(function),
-                           .arguments = {}});
-  }
-  tool_calls_.back().arguments += delta.text;
 }
 
 void Choice::finish(const Output& output) {
-  const bool at_stop_token = output.finish_reason == FinishReason::kStop && !reader_.stopped();
-  const bool stopped = reader_.stopped() || at_stop_token;
-  finish_reason_ = !stopped ? "length" : tool_calls_.empty() ? "stop" : "tool_calls";
+  const bool at_stop_token = output.finish_reason == FinishReason::kStop && !stops_.found();
+  const bool was_cut = !at_stop_token && !stops_.found();
+  finish_reason_ = chat_finish_reason(was_cut, static_cast<int>(tool_calls_.size()));
   if (is_plain() && at_stop_token && options_.logprobs)
     content_tokens_.push_back({.logprobs = logprobs_.back(), .begin = content_.size()});
 }

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "engine/request.h"
-#include "text/answer_reader.h"
+#include "server/plain_stream.h"
+#include "text/harmony_chat.h"
+#include "text/stop_strings.h"
 #include "text/tokenizer.h"
 
 namespace gossamer {
@@ -75,7 +77,7 @@ class Choice {
   bool finished() const { return !finish_reason_.empty(); }
 
   // No chat form: the content is the whole text.
-  bool is_plain() const { return !reader_.is_harmony(); }
+  bool is_plain() const { return !chat_; }
 
   const std::string& content() const { return content_; }
   const std::string& reasoning() const { return reasoning_; }
@@ -86,7 +88,7 @@ class Choice {
 
   // All that was sampled, headers and end included, up to a stop string.
   const std::vector<int32_t>& token_ids() const { return token_ids_; }
-  int64_t num_reasoning_tokens() const { return num_reasoning_tokens_; }
+  int64_t num_reasoning_tokens() const { return chat_ ? chat_->num_reasoning_tokens() : 0; }
   // With logprobs, over token_ids: what best_of compares.
   double mean_logprob() const;
 
@@ -94,28 +96,32 @@ class Choice {
   ChoiceDelta delta_since(ChoiceCursor& cursor) const;
 
  private:
-  void take(const std::vector<HarmonyDelta>& deltas);
-  void append(const HarmonyDelta& delta);
-  void append_call(const HarmonyDelta& delta, std::string function);
-  std::optional<std::string> called_function(const HarmonyDelta& delta) const;
+  void push(int32_t id, bool is_end);
+  void flush();
+  void take(const ChatDelta& delta);
+  void take_content(std::string text, int64_t first_token, int64_t num_tokens);
+  void release_tokens(std::size_t end);
   void finish(const Output& output);
 
-  AnswerReader reader_;
+  const Tokenizer& tokenizer_;
   ChoiceOptions options_;
+  std::optional<HarmonyChat> chat_;
+  std::optional<PlainStream> plain_;
+  StopStrings stops_;  // of the content
   std::string content_;
   std::string reasoning_;
   std::vector<ToolCall> tool_calls_;
   std::string finish_reason_;
-  int content_message_ = -1;
-  int reasoning_message_ = -1;
-  int call_message_ = -1;
 
   std::vector<int32_t> token_ids_;
   std::vector<TokenLogprobs> logprobs_;  // of token_ids_
-  std::deque<TokenPlace> held_tokens_;   // of the content, whose text may yet turn out to be a stop string's
-  std::size_t num_answer_bytes_ = 0;     // given by the reader so far
+  struct HeldToken {
+    int64_t token = 0;
+    std::size_t begin = 0;
+  };
+  std::deque<HeldToken> held_tokens_;  // of content that may yet turn out to be a stop string's
+  std::size_t num_content_bytes_ = 0;  // so far, those held back among them
   std::vector<ContentToken> content_tokens_;
-  int64_t num_reasoning_tokens_ = 0;
   double logprob_sum_ = 0.0;
 };
 

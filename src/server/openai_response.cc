@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "server/logprobs_json.h"
+#include "server/plain_stream.h"
 
 namespace gossamer {
 namespace {
@@ -106,11 +107,11 @@ json::object OpenAiResponse::chat_choice(const Choice& choice) const {
   json::object message = {
       {"role", "assistant"}, {"content", text_or_null(choice.content())}, {"refusal", nullptr}};
   std::string reasoning = choice.reasoning();
-  if (!choice.tool_calls().empty()) {
-    // Clients take a message with content for an answer and do not look for calls: what the model says beside
-    // calls counts as reasoning.
+  if (!choice.tool_calls().empty() && !choice.content().empty()) {
+    // Clients take a message with content for an answer and do not look for calls. (Where the model keeps to
+    // the form there is none: HarmonyChat takes what leads to a call for reasoning.)
     message["content"] = nullptr;
-    if (!reasoning.empty() && !choice.content().empty()) reasoning += "\n\n";
+    if (!reasoning.empty()) reasoning += "\n\n";
     reasoning += choice.content();
   }
   if (options_.include_reasoning && !reasoning.empty()) {
@@ -139,15 +140,15 @@ json::object OpenAiResponse::chat_choice(const Choice& choice) const {
 json::object OpenAiResponse::completion_choice(const Choice& choice, std::size_t prompt) const {
   const std::vector<int32_t>& prompt_ids = options_.prompts[prompt];
   std::string text;
-  std::vector<TokenPlace> places;  // of the prompt's tokens in the text
+  std::vector<std::size_t> begins;  // of the prompt's tokens in the text
   if (options_.echo) {
-    AnswerReader reader(&tokenizer_, {});
-    const auto take = [&](const std::vector<HarmonyDelta>& deltas) {
-      for (const HarmonyDelta& delta : deltas) text += delta.text;
+    PlainStream stream(tokenizer_, {});
+    const auto take = [&](const PlainPiece& piece) {
+      begins.insert(begins.end(), static_cast<std::size_t>(piece.num_tokens), text.size());
+      text += piece.text;
     };
-    for (const int32_t id : prompt_ids) take(reader.push(id));
-    take(reader.flush());
-    places = reader.take_places();
+    for (const int32_t id : prompt_ids) take(stream.push(id));
+    take(stream.flush());
   }
   const std::size_t content_begin = text.size();
   text += choice.content();
@@ -156,11 +157,10 @@ json::object OpenAiResponse::completion_choice(const Choice& choice, std::size_t
   if (options_.top_logprobs >= 0) {
     CompletionLogprobs lists(tokenizer_);
     CharacterCounter counter(text);
-    for (const TokenPlace& place : places) {
-      const auto i = static_cast<std::size_t>(place.token);
-      const std::vector<TokenLogprobs>& known = prompts_[prompt].logprobs;
+    const std::vector<TokenLogprobs>& known = prompts_[prompt].logprobs;
+    for (std::size_t i = 0; i < begins.size(); ++i) {
       const TokenLogprobs* of_token = i > 0 && i <= known.size() ? &known[i - 1] : nullptr;
-      lists.add(prompt_ids[i], of_token, counter.at(place.begin));
+      lists.add(prompt_ids[i], of_token, counter.at(begins[i]));
     }
     for (const ContentToken& token : choice.content_tokens())
       lists.add(token.logprobs.token.id, &token.logprobs, counter.at(content_begin + token.begin));

@@ -17,15 +17,6 @@ constexpr std::array<std::pair<HarmonyRole, std::string_view>, 5> kRoles = {{
     {HarmonyRole::kTool, "tool"},
 }};
 
-constexpr std::string_view kConstrain = "<|constrain|>";
-
-int32_t format_token(const Tokenizer& tokenizer, std::string_view text) {
-  const std::optional<int32_t> id = tokenizer.special_id(text);
-  if (!id)
-    throw Error("this tokenizer has no special token {}: Harmony needs the vocabulary of GPT-OSS", text);
-  return *id;
-}
-
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::format("{}", fmt::join(parts, separator));
 }
@@ -112,15 +103,7 @@ std::optional<HarmonyRole> harmony_role(std::string_view name) {
   return std::nullopt;
 }
 
-HarmonyRenderer::HarmonyRenderer(const Tokenizer& tokenizer)
-    : tokenizer_(tokenizer),
-      start_(format_token(tokenizer, "<|start|>")),
-      message_(format_token(tokenizer, "<|message|>")),
-      end_(format_token(tokenizer, "<|end|>")),
-      return_(format_token(tokenizer, "<|return|>")),
-      call_(format_token(tokenizer, "<|call|>")),
-      channel_(format_token(tokenizer, "<|channel|>")),
-      constrain_(format_token(tokenizer, kConstrain)) {}
+HarmonyRenderer::HarmonyRenderer(const Tokenizer& tokenizer) : tokenizer_(tokenizer), tokens_(tokenizer) {}
 
 // Each piece of text is encoded by itself, and always as ordinary text: what a user writes can neither merge
 // with the header nor become a special token.
@@ -137,14 +120,14 @@ void HarmonyRenderer::append_header(const HarmonyMessage& message, std::vector<i
   }
   if (message.recipient && *message.recipient != "all") append_text(" to=" + *message.recipient, ids);
   if (message.channel) {
-    ids.push_back(channel_);
+    ids.push_back(tokens_.channel);
     append_text(*message.channel, ids);
   }
   if (message.content_type) {
-    if (message.content_type->starts_with(kConstrain)) {
+    if (message.content_type->starts_with(kHarmonyConstrain)) {
       append_text(" ", ids);
-      ids.push_back(constrain_);
-      append_text(std::string_view(*message.content_type).substr(kConstrain.size()), ids);
+      ids.push_back(tokens_.constrain);
+      append_text(std::string_view(*message.content_type).substr(kHarmonyConstrain.size()), ids);
     } else {
       append_text(" " + *message.content_type, ids);
     }
@@ -157,9 +140,9 @@ std::optional<RequestError> HarmonyRenderer::append_message(const HarmonyMessage
     return RequestError{RequestErrorKind::kInvalid, std::move(text)};
   };
   if (message.role == HarmonyRole::kTool && !message.name) return invalid("Tools should have a name!");
-  ids.push_back(start_);
+  ids.push_back(tokens_.start);
   append_header(message, ids);
-  ids.push_back(message_);
+  ids.push_back(tokens_.message);
   for (const HarmonyContent& content : message.content) {
     if (const auto* text = std::get_if<std::string>(&content)) {
       append_text(*text, ids);
@@ -180,7 +163,7 @@ std::optional<RequestError> HarmonyRenderer::append_message(const HarmonyMessage
     }
   }
   // A call ends with its own token. The reference writes it for the recipient "all" too.
-  ids.push_back(message.role == HarmonyRole::kAssistant && message.recipient ? call_ : end_);
+  ids.push_back(message.role == HarmonyRole::kAssistant && message.recipient ? tokens_.call : tokens_.end);
   return std::nullopt;
 }
 
@@ -203,7 +186,7 @@ Result<std::vector<int32_t>> HarmonyRenderer::render_for_completion(std::span<co
   Result<std::vector<int32_t>> rendered = render_conversation(messages, options);
   if (!rendered.ok()) return rendered;
   std::vector<int32_t> ids = std::move(rendered).value();
-  ids.push_back(start_);
+  ids.push_back(tokens_.start);
   append_text(to_string(next_role), ids);
   return ids;
 }
@@ -214,7 +197,7 @@ Result<std::vector<int32_t>> HarmonyRenderer::render_for_training(std::span<cons
   if (!rendered.ok() || messages.empty()) return rendered;
   std::vector<int32_t> ids = std::move(rendered).value();
   const HarmonyMessage& last = messages.back();
-  if (last.role == HarmonyRole::kAssistant && last.channel == "final") ids.back() = return_;
+  if (last.role == HarmonyRole::kAssistant && last.channel == "final") ids.back() = tokens_.return_;
   return ids;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "text/harmony_tokens.h"
 #include "text/tokenizer.h"
 
 namespace gossamer {
@@ -104,13 +105,7 @@ class HarmonyRenderer {
   void append_text(std::string_view text, std::vector<int32_t>& ids) const;
 
   const Tokenizer& tokenizer_;
-  int32_t start_;
-  int32_t message_;
-  int32_t end_;
-  int32_t return_;
-  int32_t call_;
-  int32_t channel_;
-  int32_t constrain_;
+  HarmonyTokens tokens_;
 };
 
 }  // namespace gossamer

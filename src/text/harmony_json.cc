@@ -6,6 +6,8 @@
 namespace gossamer {
 namespace {
 
+constexpr std::string_view kRoleNames = "user, assistant, system, developer or tool";
+
 // Thrown and caught in this file only: reading a tree of optional values with an error check at each would
 // bury it.
 struct Invalid {
@@ -126,7 +128,7 @@ HarmonyMessage read_message(const json::value& value, const std::string& path) {
   const json::object& object = as_object(value, path);
   HarmonyMessage message;
   const std::optional<HarmonyRole> role = harmony_role(required_string(object, "role", path));
-  if (!role) fail(path + ".role", "user, assistant, system, developer or tool", find(object, "role"));
+  if (!role) fail(path + ".role", kRoleNames, find(object, "role"));
   message.role = *role;
   message.name = optional_string(object, "name", path);
   message.recipient = optional_string(object, "recipient", path);
@@ -167,14 +169,57 @@ HarmonyRequest read_request(const json::value& value) {
   return request;
 }
 
-}  // namespace
+std::optional<HarmonyRole> optional_role(const json::object& object, const std::string& path) {
+  const std::optional<std::string> name = optional_string(object, "role", path);
+  if (!name) return std::nullopt;
+  const std::optional<HarmonyRole> role = harmony_role(*name);
+  if (!role) fail(path + ".role", kRoleNames, find(object, "role"));
+  return role;
+}
 
-Result<HarmonyRequest> harmony_request_from_json(const json::value& value) {
+// The reference's ids have 32 bits without a sign. Those beyond ours are as unknown as negative ones.
+int32_t as_id(const json::value& value, const std::string& path) {
+  const bool is_id = (value.is_int64() && value.get_int64() >= 0 && value.get_int64() <= int64_t{UINT32_MAX});
+  if (!is_id) fail(path, "a token id", &value);
+  return static_cast<int32_t>(static_cast<uint32_t>(value.get_int64()));
+}
+
+HarmonyParseRequest read_parse_request(const json::value& value) {
+  const json::object& object = as_object(value, "request");
+  HarmonyParseRequest request;
+  request.role = optional_role(object, "request");
+  if (const json::value* strict = find(object, "strict")) {
+    if (!strict->is_bool()) fail("request.strict", "true or false", strict);
+    request.strict = strict->get_bool();
+  }
+  const bool has_steps = find(object, "ids") == nullptr && find(object, "steps") != nullptr;
+  const std::string key = has_steps ? "steps" : "ids";
+  for (const json::value& element : array_at(object, key, "request")) {
+    const std::string path = fmt::format("{}[{}]", key, request.ids.size());
+    if (has_steps && (!element.is_array() || element.get_array().empty()))
+      fail(path, "a list that begins with a token id", &element);
+    request.ids.push_back(as_id(has_steps ? element.get_array().front() : element, path));
+  }
+  return request;
+}
+
+template <typename Read>
+auto result_of(Read read) -> Result<decltype(read())> {
   try {
-    return read_request(value);
+    return read();
   } catch (Invalid& invalid) {
     return RequestError{RequestErrorKind::kInvalid, std::move(invalid.message)};
   }
+}
+
+}  // namespace
+
+Result<HarmonyRequest> harmony_request_from_json(const json::value& value) {
+  return result_of([&] { return read_request(value); });
+}
+
+Result<HarmonyParseRequest> harmony_parse_request_from_json(const json::value& value) {
+  return result_of([&] { return read_parse_request(value); });
 }
 
 Result<std::vector<int32_t>> render(const HarmonyRenderer& renderer, const HarmonyRequest& request) {
@@ -187,6 +232,25 @@ Result<std::vector<int32_t>> render(const HarmonyRenderer& renderer, const Harmo
       break;
   }
   return renderer.render_for_completion(request.messages, request.options);
+}
+
+std::string messages_to_json(std::span<const HarmonyMessage> messages) {
+  std::vector<std::string> objects;
+  for (const HarmonyMessage& message : messages) {
+    std::string content;
+    for (const HarmonyContent& part : message.content) content += std::get<std::string>(part);
+    std::string object = fmt::format("{{\"role\": {}", to_ascii_json(to_string(message.role)));
+    const auto add = [&](std::string_view key, const std::optional<std::string>& value) {
+      if (value) object += fmt::format(", \"{}\": {}", key, to_ascii_json(*value));
+    };
+    add("name", message.name);
+    add("content", content);
+    add("channel", message.channel);
+    add("recipient", message.recipient);
+    add("content_type", message.content_type);
+    objects.push_back(object + "}");
+  }
+  return fmt::format("[{}]", fmt::join(objects, ", "));
 }
 
 }  // namespace gossamer

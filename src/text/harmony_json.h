@@ -1,8 +1,12 @@
-// The JSON form of conversations that the reference reads and writes (and that the `render` vectors have),
-// for `gossamer harmony` and the tests. The server builds HarmonyMessage from OpenAI's forms instead.
+// The JSON forms of conversations and token sequences that the reference reads and writes (and that the
+// vectors have), for `gossamer harmony` and the tests. The server builds HarmonyMessage from OpenAI's forms
+// instead.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -24,7 +28,22 @@ struct HarmonyRequest {
 // "messages[2].role".
 Result<HarmonyRequest> harmony_request_from_json(const json::value& value);
 
+// A sequence of tokens to be parsed.
+struct HarmonyParseRequest {
+  std::vector<int32_t> ids = {};
+  std::optional<HarmonyRole> role = std::nullopt;  // whose message the prompt began; nothing: none
+  bool strict = true;                              // how the reference is to judge it
+};
+
+// Reads {"ids": [ID, ...]} or {"steps": [[ID, ...], ...]} with "role" and "strict": the lines of the `parse`
+// and the `stream` vectors. Ids beyond the vocabulary are allowed. Errors as above, "ids[7]".
+Result<HarmonyParseRequest> harmony_parse_request_from_json(const json::value& value);
+
 // Renders as the request's mode says.
 Result<std::vector<int32_t>> render(const HarmonyRenderer& renderer, const HarmonyRequest& request);
+
+// [{"role": "assistant", "content": "Hi", "channel": "final"}, ...] in ASCII, absent values left out, for
+// messages of text alone, as parsed ones are.
+std::string messages_to_json(std::span<const HarmonyMessage> messages);
 
 }  // namespace gossamer

@@ -4,42 +4,19 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "base/check.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "tests/fuzz/byte_tokenizer.h"
 #include "text/harmony.h"
 #include "text/harmony_json.h"
-#include "text/tokenizer_file.h"
-
-namespace gossamer {
-namespace {
-
-TokenizerParts byte_tokenizer() {
-  TokenizerParts parts;
-  for (int32_t byte = 0; byte < 256; ++byte) {
-    const char c = static_cast<char>(byte);
-    parts.vocabulary.add(byte, {&c, 1});
-  }
-  int32_t id = 256;
-  for (const char* name :
-       {"<|start|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>", "<|channel|>", "<|constrain|>"}) {
-    parts.vocabulary.add_unsearchable(id, name);
-    parts.added_tokens.push_back({.id = id++, .content = name, .special = true, .normalized = false});
-  }
-  parts.pre_tokenizer.push_back({.pattern = SplitPattern::kO200k});
-  return parts;
-}
-
-}  // namespace
-}  // namespace gossamer
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace gossamer;
-  static const Tokenizer tokenizer(byte_tokenizer());
+  static const Tokenizer tokenizer(harmony_byte_tokenizer());
   static const HarmonyRenderer renderer(tokenizer);
   json::value value;
   try {

@@ -172,8 +172,9 @@ TEST_F(ChoiceTest, AddsUpFromItsDeltas) {
     take();
     EXPECT_TRUE(choice.delta_since(cursor).empty());
     EXPECT_EQ(content, choice.content());
-    EXPECT_EQ(content, "I'd caf\xC3\xA9\n\nNu \xF0\x9F\x98\x81 then");
-    EXPECT_EQ(reasoning, "the they're");
+    EXPECT_EQ(content, "Nu \xF0\x9F\x98\x81 then");
+    EXPECT_EQ(reasoning, choice.reasoning());
+    EXPECT_EQ(reasoning, "the they're\n\nI'd caf\xC3\xA9") << "what leads to a call is reasoning";
     EXPECT_THAT(calls, ElementsAre("{\"a\": [1]}", "{}"));
     EXPECT_EQ(finishes, 1);
   }

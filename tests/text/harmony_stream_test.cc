@@ -3,15 +3,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "tests/text/harmony_oracle.h"
 #include "tests/text/text_fixtures.h"
 #include "text/harmony.h"
+#include "text/harmony_json.h"
 
 namespace gossamer {
 namespace {
@@ -23,30 +30,46 @@ class HarmonyStreamTest : public testing::Test {
     return tokenizer_->encode(text, {.parse_special = true});
   }
 
-  // Messages as "part[recipient]:text", deltas of one message joined.
+  // Messages with text as "part[recipient]:text", deltas of one message joined.
   std::vector<std::string> split(const std::vector<int32_t>& ids) const {
     HarmonyStream stream(*tokenizer_);
+    std::vector<HarmonyDelta> deltas;
+    for (const int32_t id : ids) std::ranges::move(stream.push(id), std::back_inserter(deltas));
+    std::ranges::move(stream.flush(), std::back_inserter(deltas));
+    EXPECT_EQ(HarmonyOracle(*tokenizer_).find_fault(ids, deltas), "");
     std::vector<std::string> messages;
     int last = -1;
-    const auto add = [&](const std::vector<HarmonyDelta>& deltas) {
-      for (const HarmonyDelta& delta : deltas) {
-        EXPECT_FALSE(delta.text.empty());
-        EXPECT_TRUE(utf8_is_valid(delta.text));
-        EXPECT_GE(delta.message, last);
-        if (delta.message != last) {
-          last = delta.message;
-          const char* const names[] = {"reasoning", "answer", "call"};
-          messages.push_back(std::string(names[static_cast<int>(delta.part)]) +
-                             (delta.recipient.empty() ? "" : "[" + delta.recipient + "]") + ":");
-        }
-        messages.back() += delta.text;
+    for (const HarmonyDelta& delta : deltas) {
+      if (delta.text.empty()) continue;
+      if (delta.message != last) {
+        last = delta.message;
+        const char* const names[] = {"reasoning", "answer", "call"};
+        messages.push_back(std::string(names[static_cast<int>(delta.part)]) +
+                           (delta.part == HarmonyPart::kToolCall ? "[" + delta.header.recipient + "]" : "") +
+                           ":");
       }
-    };
-    for (const int32_t id : ids) add(stream.push(id));
-    add(stream.flush());
+      messages.back() += delta.text;
+    }
     return messages;
   }
   std::vector<std::string> split(std::string_view text) const { return split(ids_of_text(text)); }
+
+  // All that messages have, as `gossamer harmony parse` prints it.
+  std::string parse(std::string_view text, std::optional<HarmonyRole> role = HarmonyRole::kAssistant) const {
+    return messages_to_json(parse_harmony(*tokenizer_, ids_of_text(text), {.role = role}).messages);
+  }
+
+  // The kinds of recovery that were counted, "missing_start missing_end".
+  std::string recoveries(std::string_view text) const {
+    const HarmonyRecoveryCounts counts = parse_harmony(*tokenizer_, ids_of_text(text)).recoveries;
+    std::string names;
+    for (std::size_t i = 0; i < kNumHarmonyRecoveries; ++i) {
+      const auto recovery = static_cast<HarmonyRecovery>(i);
+      for (uint64_t n = 0; n < counts.of(recovery); ++n)
+        names += (names.empty() ? "" : " ") + std::string(to_string(recovery));
+    }
+    return names;
+  }
 
   std::unique_ptr<Tokenizer> tokenizer_ = Tokenizer::load(fixture_path("tiny_oss.json"));
 };
@@ -140,11 +163,13 @@ TEST_F(HarmonyStreamTest, BeginsAnewAfterFlush) {
       for (const HarmonyDelta& delta : stream.push(id)) {
         EXPECT_EQ(delta.message, 0);
         EXPECT_EQ(delta.part, HarmonyPart::kReasoning);
-        EXPECT_EQ(delta.channel, "analysis");
+        EXPECT_EQ(delta.header.channel, "analysis");
         text += delta.text;
       }
     }
-    EXPECT_TRUE(stream.flush().empty());
+    const std::vector<HarmonyDelta> rest = stream.flush();
+    ASSERT_EQ(rest.size(), 1U);
+    EXPECT_TRUE(rest[0].ends && rest[0].text.empty());
     EXPECT_EQ(text, "x");
   }
 }
@@ -166,47 +191,131 @@ TEST_F(HarmonyStreamTest, ReadsWhatTheRendererWrites) {
   EXPECT_THAT(split(ids), ElementsAre("reasoning:Thinking <|end|> hard", "answer:The answer.\n\nReally."));
 }
 
-// Random tokens, mostly of the format: never a crash, and everything between <|message|> and the next token
-// of the format is there, in order.
-TEST_F(HarmonyStreamTest, LosesNoContentOfAnyTokens) {
-  const std::vector<std::string> pieces = {
-      "<|start|>", "<|end|>",   "<|message|>", "<|channel|>", "<|constrain|>", "<|return|>",
-      "<|call|>",  "assistant", "analysis",    "final",       " to=",          "functions.f",
-      "json",      " ",         "Hello",       " world",      "日本",          "\n"};
-  const auto special = [&](const char* text) { return *tokenizer_->special_id(text); };
-  TestRandom random(7);
-  int num_contents = 0;
-  for (int trial = 0; trial < 4000; ++trial) {
-    std::vector<int32_t> ids;
-    while (ids.size() < 30) {
-      if (random.below(4) == 0) {
-        ids.push_back(static_cast<int32_t>(random.below(static_cast<std::size_t>(tokenizer_->vocab_size()))));
-      } else {
-        const std::vector<int32_t> piece = ids_of_text(pieces[random.below(pieces.size())]);
-        ids.insert(ids.end(), piece.begin(), piece.end());
-      }
-    }
-    std::string all;
-    for (const std::string& message : split(ids)) all += message.substr(message.find(':') + 1);
-    std::size_t from = 0;
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] != special("<|message|>")) continue;
-      std::vector<int32_t> content;
-      for (++i; i < ids.size(); ++i) {
-        const bool ends = ids[i] == special("<|start|>") || ids[i] == special("<|end|>") ||
-                          ids[i] == special("<|return|>") || ids[i] == special("<|call|>") ||
-                          ids[i] == special("<|channel|>") || ids[i] == special("<|endoftext|>");
-        if (ends) break;
-        content.push_back(ids[i]);
-      }
-      const std::string text = tokenizer_->decode(content);
-      const std::size_t at = all.find(text, from);
-      ASSERT_NE(at, std::string::npos) << tokenizer_->decode(ids) << "\nlost: " << text << "\nfound: " << all;
-      from = at + text.size();
-      num_contents += text.empty() ? 0 : 1;
-    }
+TEST_F(HarmonyStreamTest, KeepsFormatTokensInContentThatBeginNoHeader) {
+  EXPECT_THAT(split("<|channel|>final<|message|>a<|channel|>b<|start|>c<|message|>d<|return|>"),
+              ElementsAre("answer:a<|channel|>b<|start|>c<|message|>d"));
+  EXPECT_THAT(split("<|channel|>final<|message|>a<|channel|>analyst<|return|>"),
+              ElementsAre("answer:a<|channel|>analyst"));
+  EXPECT_THAT(split("<|channel|>final<|message|>a<|start|>user manual<|return|>"),
+              ElementsAre("answer:a", "reasoning: manual"))
+      << "a role behind <|start|> is a header";
+}
+
+TEST_F(HarmonyStreamTest, ReadsWhatIsGluedTogether) {
+  EXPECT_THAT(split("<|channel|>commentary to=functions.f<|constrain|>json<|message|>{}<|call|>"),
+              ElementsAre("call[functions.f]:{}"));
+  EXPECT_THAT(split("<|channel|>commentaryto=functions.f<|message|>{}<|call|>"),
+              ElementsAre("call[functions.f]:{}"));
+  EXPECT_THAT(split("<|start|>assistantfinal<|message|>a"), ElementsAre("answer:a"));
+  EXPECT_THAT(split("<|channel|>analysisWe need to think<|end|>"), ElementsAre("reasoning:We need to think"));
+  EXPECT_THAT(split("<|channel|>commentary to=functions.f <|constrain|>json{\"a\": 1}<|call|>"),
+              ElementsAre("call[functions.f]:{\"a\": 1}"));
+}
+
+TEST_F(HarmonyStreamTest, FindsTheRecipientThatLacksTo) {
+  EXPECT_THAT(split("<|channel|>commentary functions.f <|constrain|>json<|message|>{}<|call|>"),
+              ElementsAre("call[functions.f]:{}"));
+  EXPECT_THAT(split("<|channel|>commentary get_weather <|constrain|>json<|message|>{}<|call|>"),
+              ElementsAre("call[get_weather]:{}"));
+  EXPECT_THAT(split("functions.f<|channel|>commentary<|message|>{}<|call|>"),
+              ElementsAre("call[functions.f]:{}"));
+  EXPECT_THAT(split("functions.f is a function"), ElementsAre("answer:functions.f is a function"));
+}
+
+TEST_F(HarmonyStreamTest, SaysAllThatAHeaderSays) {
+  EXPECT_EQ(parse("<|channel|>commentary to=functions.web-browsing extra json<|message|>{}<|call|>"),
+            R"([{"role": "assistant", "content": "{}", "channel": "commentary", )"
+            R"("recipient": "functions.web-browsing", "content_type": "extra json"}])");
+  EXPECT_EQ(
+      parse("<|start|>to=functions.f<|channel|>commentary<|message|>{}<|call|>", std::nullopt),
+      R"([{"role": "assistant", "content": "{}", "channel": "commentary", "recipient": "functions.f"}])");
+  EXPECT_EQ(parse("<|start|>python to=assistant<|channel|>commentary<|message|>4<|end|>", std::nullopt),
+            R"([{"role": "tool", "name": "python", "content": "4", "channel": "commentary", )"
+            R"("recipient": "assistant"}])");
+  EXPECT_EQ(parse("<|start|>robot<|message|>x<|end|>", std::nullopt),
+            R"([{"role": "assistant", "name": "robot", "content": "x"}])");
+  EXPECT_EQ(parse("<|channel|>final<|message|><|return|>"),
+            R"([{"role": "assistant", "content": "", "channel": "final"}])");
+}
+
+TEST_F(HarmonyStreamTest, NeverShowsAHeaderThatWasCut) {
+  const std::string header = "<|channel|>commentary to=functions.f <|constrain|>json";
+  std::vector<int32_t> ids = ids_of_text("<|channel|>analysis<|message|>a<|end|><|start|>assistant" + header);
+  const std::size_t shortest = ids_of_text("<|channel|>analysis<|message|>a<|end|><|start|>").size();
+  for (; ids.size() >= shortest; ids.pop_back())
+    EXPECT_THAT(split(ids), ElementsAre("reasoning:a")) << tokenizer_->decode(ids);
+}
+
+TEST_F(HarmonyStreamTest, CountsWhatItPutsRight) {
+  EXPECT_EQ(recoveries("<|channel|>analysis<|message|>a<|end|><|start|>assistant to=functions.f<|channel|>"
+                       "commentary <|constrain|>json<|message|>{}<|call|>"),
+            "");
+  EXPECT_EQ(recoveries("<|channel|>final<|message|>a<|end|><|end|>"), "redundant_end");
+  EXPECT_EQ(recoveries("<|channel|>analysis<|message|>a<|channel|>final<|message|>b"),
+            "missing_start missing_end");
+  EXPECT_EQ(recoveries("<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b"),
+            "missing_end");
+  EXPECT_EQ(recoveries("<|channel|>analysis<|message|>a<|end|>assistant<|channel|>final<|message|>b"),
+            "missing_start");
+  EXPECT_EQ(recoveries("<|channel|>final hello there, you<|return|>"), "missing_message");
+  EXPECT_EQ(recoveries("Hello"), "bare_text");
+  EXPECT_EQ(recoveries("assistant<|channel|>final<|message|>b"), "repeated_role");
+  EXPECT_EQ(recoveries("<|channel|>commentary to=assistant<|channel|>analysis<|message|>b"), "stray_channel");
+  EXPECT_EQ(recoveries(" to=functions.a<|channel|>commentary to=functions.b<|message|>b"), "stray_recipient");
+  EXPECT_EQ(recoveries("<|channel|>final<|message|>a<|constrain|>b"), "stray_token");
+  EXPECT_EQ(recoveries("<|channel|>final<|message|>a<|end|><|start|>assis"), "truncated_header");
+  EXPECT_EQ(recoveries("<|channel|>final<|message|>a<|end|><|start|><|channel|>final<|message|>b"),
+            "missing_role");
+  EXPECT_EQ(recoveries("<|channel|>final<|message|>a<|end|><|start|>robot<|message|>b"), "unknown_role");
+}
+
+TEST_F(HarmonyStreamTest, ShowsAnIdThatIsNoTokenAsAReplacement) {
+  std::vector<int32_t> ids = ids_of_text("<|channel|>final<|message|>a");
+  for (const int32_t id : {-1, tokenizer_->vocab_size(), INT32_MAX, INT32_MIN}) ids.push_back(id);
+  EXPECT_THAT(split(ids), ElementsAre("answer:a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"));
+  EXPECT_THAT(split(std::vector<int32_t>{-1}), ElementsAre("answer:\xEF\xBF\xBD"));
+}
+
+TEST_F(HarmonyStreamTest, SaysWhichTokensAnyTextIsOf) {
+  const std::vector<int32_t> ids = ids_of_text(
+      "<|channel|>analysis<|message|>ab<|end|><|start|>assistant<|channel|>final<|message|>日<|end|>");
+  HarmonyStream stream(*tokenizer_);
+  std::vector<int32_t> shown;
+  for (const HarmonyDelta& delta : stream.push(ids)) {
+    for (int64_t i = 0; i < delta.num_tokens; ++i)
+      shown.push_back(ids[static_cast<std::size_t>(delta.first_token + i)]);
   }
-  EXPECT_GT(num_contents, 1000);
+  EXPECT_EQ(tokenizer_->decode(shown), "ab日");
+}
+
+// The parse vectors are what the reference gives; it is bettered in two of them and does not give up in
+// others.
+TEST(HarmonyVectors, AreReadWithoutErrors) {
+  GOSSAMER_SKIP_WITHOUT_SHARED_DATA();
+  const auto tokenizer = Tokenizer::load(shared_path("tokenizers/gpt_oss"));
+  const std::map<std::string, std::string> better = {
+      {"x_stray_commentary_to_assistant_lenient",
+       R"([{"role":"assistant","content":"I'm\nthinking","channel":"analysis","recipient":"assistant"},)"
+       R"({"role":"assistant","content":"Hello","channel":"final"}])"},
+      {"x_to_only_role_lenient",
+       R"([{"role":"assistant","content":"{}","channel":"commentary","recipient":"functions.f"}])"},
+  };
+  int num_equal = 0;
+  for (const json::value& line : read_json_lines(shared_path("vectors/harmony_vectors.jsonl"))) {
+    const std::string name = string_of(line.at("name"));
+    if (line.at("kind") == "render") continue;
+    const Result<HarmonyParseRequest> request = harmony_parse_request_from_json(line);
+    ASSERT_TRUE(request.ok()) << name << ": " << request.error().message;
+    const HarmonyParse parse = parse_harmony(*tokenizer, request.value().ids, {.role = request.value().role});
+    const json::value* expected = line.as_object().if_contains("messages");
+    if (expected == nullptr) continue;
+    const auto it = better.find(name);
+    EXPECT_EQ(parse_json(messages_to_json(parse.messages), name),
+              it == better.end() ? *expected : parse_json(it->second, name))
+        << name;
+    ++num_equal;
+  }
+  EXPECT_GE(num_equal, 22);
 }
 
 }  // namespace

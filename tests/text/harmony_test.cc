@@ -96,6 +96,32 @@ TEST(Harmony, SaysWhereARequestIsWrong) {
   }
 }
 
+TEST(Harmony, ReadsSequencesToParse) {
+  const auto read = [](const std::string& text) {
+    return harmony_parse_request_from_json(parse_json(text, "test"));
+  };
+  const HarmonyParseRequest request =
+      read(R"({"role":"assistant","strict":false,"ids":[1,4294967295]})").value();
+  EXPECT_EQ(request.ids, (std::vector<int32_t>{1, -1}));
+  EXPECT_EQ(request.role, HarmonyRole::kAssistant);
+  EXPECT_FALSE(request.strict);
+  EXPECT_EQ(read(R"({"role":null,"steps":[[7,"H"],[8]]})").value().ids, (std::vector<int32_t>{7, 8}));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {R"([])", "request: expected an object"},
+      {R"({})", "request.ids: expected a list, found nothing"},
+      {R"({"ids":[3,-1]})", "ids[1]: expected a token id, found -1"},
+      {R"({"ids":[4294967296]})", "ids[0]: expected a token id, found 4294967296"},
+      {R"({"steps":[[7],[]]})", "steps[1]: expected a list that begins with a token id, found []"},
+      {R"({"ids":[],"role":"robot"})", "request.role: expected user"},
+      {R"({"ids":[],"strict":1})", "request.strict: expected true or false"},
+  };
+  for (const auto& [text, message] : cases) {
+    const Result<HarmonyParseRequest> wrong = read(text);
+    ASSERT_FALSE(wrong.ok()) << text;
+    EXPECT_THAT(wrong.error().message, testing::HasSubstr(message));
+  }
+}
+
 TEST(Harmony, NeedsTheTokensOfTheFormat) {
   const auto tokenizer = Tokenizer::load(fixture_path("tiny_gpt2.json"));
   EXPECT_THROW(HarmonyRenderer{*tokenizer}, Error);
