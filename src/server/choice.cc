@@ -34,8 +34,8 @@ void Choice::push(int32_t id, bool is_end) {
   if (chat_ && (!is_end || tokenizer_.is_special(id))) {
     for (const ChatDelta& delta : chat_->push(id)) take(delta);
   } else if (plain_ && !is_end) {
-    PlainPiece piece = plain_->push(id);
-    take_content(std::move(piece.text), piece.first_token, piece.num_tokens);
+    const PlainPiece piece = plain_->push(id);
+    take_content(piece.text, piece.first_token, piece.num_tokens);
   }
 }
 
@@ -43,8 +43,8 @@ void Choice::flush() {
   if (chat_) {
     for (const ChatDelta& delta : chat_->flush()) take(delta);
   } else {
-    PlainPiece piece = plain_->flush();
-    take_content(std::move(piece.text), piece.first_token, piece.num_tokens);
+    const PlainPiece piece = plain_->flush();
+    take_content(piece.text, piece.first_token, piece.num_tokens);
   }
   content_ += stops_.flush();
   release_tokens(content_.size());
@@ -70,7 +70,7 @@ void Choice::take(const ChatDelta& delta) {
   }
 }
 
-void Choice::take_content(std::string text, int64_t first_token, int64_t num_tokens) {
+void Choice::take_content(const std::string& text, int64_t first_token, int64_t num_tokens) {
   if (stops_.found()) return;
   for (int64_t token = first_token; options_.logprobs && token < first_token + num_tokens; ++token)
     held_tokens_.push_back({.token = token, .begin = num_content_bytes_});

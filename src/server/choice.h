@@ -99,7 +99,7 @@ class Choice {
   void push(int32_t id, bool is_end);
   void flush();
   void take(const ChatDelta& delta);
-  void take_content(std::string text, int64_t first_token, int64_t num_tokens);
+  void take_content(const std::string& text, int64_t first_token, int64_t num_tokens);
   void release_tokens(std::size_t end);
   void finish(const Output& output);
 
