@@ -67,19 +67,21 @@ bool BatchRun::run(const InterruptFlag& interrupt) {
   for (;;) {
     if (interrupt.is_set()) return false;
     fill_engine();
-    write_finished();
+    const bool has_written = write_finished();
     show_progress();
+    if (has_written) continue;  // there is room again
     std::unique_lock lock(mutex_);
     if (input_ended_ && waiting_.empty() && num_in_flight_ == 0 && finished_.empty()) return true;
     changed_.wait_for(lock, kProgressInterval, [this] { return !finished_.empty(); });
   }
 }
 
-// Enough that the engine never waits for a request, but never all of a large file.
+// Enough that the engine never waits for a request, but never all of a large file. Answers go first: an
+// engine that is faster than this thread would have them pile up here, unwritten.
 void BatchRun::fill_engine() {
   const auto has_room = [this] {
     const std::lock_guard lock(mutex_);
-    return num_in_flight_ < options_.max_in_flight;
+    return num_in_flight_ < options_.max_in_flight && finished_.empty();
   };
   while (has_room()) {
     if (waiting_.empty()) {
@@ -160,7 +162,8 @@ void BatchRun::finish(const std::shared_ptr<Job>& job) {
   changed_.notify_one();
 }
 
-void BatchRun::write_finished() {
+// False: there was nothing to write.
+bool BatchRun::write_finished() {
   std::vector<std::shared_ptr<Job>> jobs;
   {
     const std::lock_guard lock(mutex_);
@@ -181,6 +184,7 @@ void BatchRun::write_finished() {
     totals_.completion_tokens += job->response->num_completion_tokens();
     write_line(job->custom_id, job->id, 200, job->response->to_json());
   }
+  return !jobs.empty();
 }
 
 void BatchRun::write_line(const std::string& custom_id, const std::string& id, int status,

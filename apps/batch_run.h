@@ -64,7 +64,7 @@ class BatchRun {
   bool submit(const Waiting& waiting);
   void on_output(const std::shared_ptr<Job>& job, std::size_t prompt, const Output& output);
   void finish(const std::shared_ptr<Job>& job);
-  void write_finished();
+  bool write_finished();
   void write_line(const std::string& custom_id, const std::string& id, int status, json::object body);
   void show_progress();
 
