@@ -7,6 +7,7 @@
 
 namespace gossamer::apps {
 
+void add_batch(CLI::App& program);
 void add_bench(CLI::App& program);
 void add_calibrate(CLI::App& program);
 void add_chat(CLI::App& program);

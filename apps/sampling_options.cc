@@ -42,20 +42,22 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
   };
   command.add_flag("--greedy", options.greedy, "Always the most likely token; the same as --temperature 0")
       ->group(kGroup);
-  add("--temperature", options.temperature,
+  add("--temperature", options.values.temperature,
       "0: greedy. Default: of generation_config.json when that says do_sample, else 0; but 1 when --top-k, "
       "--top-p, "
       "--min-p or --seed is given");
-  add("--top-k", options.top_k, "Only the so many most likely tokens; 0: all");
-  add("--top-p", options.top_p, "Only the most likely tokens that together reach this probability");
-  add("--min-p", options.min_p, "Only tokens at least this times as likely as the most likely");
-  add("--repetition-penalty", options.repetition_penalty,
+  add("--top-k", options.values.top_k, "Only the so many most likely tokens; 0: all");
+  add("--top-p", options.values.top_p, "Only the most likely tokens that together reach this probability");
+  add("--min-p", options.values.min_p, "Only tokens at least this times as likely as the most likely");
+  add("--repetition-penalty", options.values.repetition_penalty,
       "Divides (multiplies, where negative) the logits of tokens in prompt and answer; 1: off");
-  add("--presence-penalty", options.presence_penalty, "Subtracted from the logits of tokens in the answer");
-  add("--frequency-penalty", options.frequency_penalty, "The same for each time that a token was used");
+  add("--presence-penalty", options.values.presence_penalty,
+      "Subtracted from the logits of tokens in the answer");
+  add("--frequency-penalty", options.values.frequency_penalty,
+      "The same for each time that a token was used");
   add("--logit-bias", options.logit_bias, "ID:VALUE, added to that token's logit; may be repeated")
       ->allow_extra_args(false);
-  add("--seed", options.seed,
+  add("--seed", options.values.seed,
       "The same seed gives the same answer. Default: random; --verbose and --json tell it");
   add("--stop", options.stop, "Text that ends the answer, and is not part of it; may be repeated")
       ->allow_extra_args(false);
@@ -67,22 +69,16 @@ void add_sampling_options(CLI::App& command, SamplingOptions& options) {
 }
 
 SamplingParams resolve_sampling(const SamplingOptions& options, const Session& session) {
-  SamplingParams params = session.defaults().sampling;
-  const bool asks_to_sample = options.top_k || options.top_p || options.min_p || options.seed;
-  if (asks_to_sample && params.temperature == 0.0F) params.temperature = 1.0F;
-  if (options.greedy && options.temperature.value_or(0.0F) != 0.0F)
+  SamplingOverrides values = options.values;
+  if (options.greedy && values.temperature.value_or(0.0F) != 0.0F)
     throw Error("--greedy is --temperature 0: leave out one of the two");
-  if (options.greedy) params.temperature = 0.0F;
-  params.temperature = options.temperature.value_or(params.temperature);
-  params.top_k = options.top_k.value_or(params.top_k);
-  params.top_p = options.top_p.value_or(params.top_p);
-  params.min_p = options.min_p.value_or(params.min_p);
-  params.repetition_penalty = options.repetition_penalty.value_or(params.repetition_penalty);
-  params.presence_penalty = options.presence_penalty.value_or(params.presence_penalty);
-  params.frequency_penalty = options.frequency_penalty.value_or(params.frequency_penalty);
-  for (const std::string& text : options.logit_bias)
-    params.logit_bias.insert_or_assign(parse_bias(text).first, parse_bias(text).second);
-  params.seed = options.seed ? *options.seed : random_seed();
+  if (options.greedy) values.temperature = 0.0F;
+  for (const std::string& text : options.logit_bias) {
+    const auto [id, bias] = parse_bias(text);
+    values.logit_bias.insert_or_assign(id, bias);
+  }
+  SamplingParams params = merge_sampling(session.defaults().sampling, values);
+  if (!values.seed) params.seed = random_seed();
   if (const auto error = check_sampling_params(params, session.info().vocab_size))
     throw Error("{}", error->message);
   return params;

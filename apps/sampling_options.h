@@ -2,27 +2,20 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/commands.h"
 #include "apps/session.h"
 #include "engine/sampler.h"
+#include "server/sampling_overrides.h"
 
 namespace gossamer::apps {
 
 struct SamplingOptions {
   bool greedy = false;
-  std::optional<float> temperature;
-  std::optional<int32_t> top_k;
-  std::optional<float> top_p;
-  std::optional<float> min_p;
-  std::optional<float> repetition_penalty;
-  std::optional<float> presence_penalty;
-  std::optional<float> frequency_penalty;
+  SamplingOverrides values;  // but logit_bias, which is read below
   std::vector<std::string> logit_bias;
-  std::optional<uint64_t> seed;
   std::vector<std::string> stop;
   std::vector<int32_t> stop_token_ids;
   bool ignore_eos = false;

@@ -61,7 +61,7 @@ ProgressLine::~ProgressLine() {
   std::fflush(stderr);
 }
 
-void ProgressLine::show(std::size_t done, std::size_t total) {
+void ProgressLine::show(std::size_t done, std::size_t total, const std::string& more) {
   const auto now = std::chrono::steady_clock::now();
   if (!enabled_ || total == 0 || (shown_ && now - last_ < std::chrono::milliseconds(100))) return;
   shown_ = true;
@@ -69,8 +69,10 @@ void ProgressLine::show(std::size_t done, std::size_t total) {
   fmt::print(stderr, "\r\033[K{}: {:.0f}%", what_,
              100.0 * static_cast<double>(done) / static_cast<double>(total));
   if (unit_ == kBytes) fmt::print(stderr, ", {} of {}", format_bytes(done), format_bytes(total));
+  if (unit_ == kLines) fmt::print(stderr, ", {} of {} lines", done, total);
+  if (!more.empty()) fmt::print(stderr, ", {}", more);
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  if (unit_ == kBytes && done > 0 && seconds > 1.0) {  // before that it would be a guess
+  if (unit_ != kShare && done > 0 && seconds > 1.0) {  // before that it would be a guess
     fmt::print(stderr, ", {:.0f} s left",
                seconds * (static_cast<double>(total) / static_cast<double>(done) - 1.0));
   }

@@ -19,14 +19,15 @@ bool is_terminal(int fd);
 // is a terminal.
 class ProgressLine {
  public:
-  // kBytes: with the bytes so far, those in all, and the time left.
-  enum Unit { kShare, kBytes };
+  // kBytes and kLines: with how many so far, how many in all, and the time left.
+  enum Unit { kShare, kBytes, kLines };
   explicit ProgressLine(std::string what, Unit unit = kShare);
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void show(std::size_t done, std::size_t total);
+  // `more`: what else is to be told, "12.3 tokens/s".
+  void show(std::size_t done, std::size_t total, const std::string& more = {});
 
  private:
   std::string what_;

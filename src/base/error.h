@@ -39,11 +39,11 @@ struct RequestError {
 };
 
 // A value or the reason why there is none.
-template <typename T>
+template <typename T, typename Reason = RequestError>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}             // NOLINT: implicit by design
-  Result(RequestError error) : state_(std::move(error)) {}  // NOLINT: implicit by design
+  Result(T value) : state_(std::move(value)) {}       // NOLINT: implicit by design
+  Result(Reason error) : state_(std::move(error)) {}  // NOLINT: implicit by design
 
   bool ok() const { return std::holds_alternative<T>(state_); }
   const T& value() const& {
@@ -54,13 +54,13 @@ class [[nodiscard]] Result {
     GOSSAMER_CHECK(ok());
     return std::get<T>(std::move(state_));
   }
-  const RequestError& error() const {
+  const Reason& error() const {
     GOSSAMER_CHECK(!ok());
-    return std::get<RequestError>(state_);
+    return std::get<Reason>(state_);
   }
 
  private:
-  std::variant<T, RequestError> state_;
+  std::variant<T, Reason> state_;
 };
 
 }  // namespace gossamer

@@ -39,7 +39,8 @@ std::vector<int64_t> tokens(Arguments more, const std::string& name = "gpt2_f32"
 }
 
 TEST(Program, HelpsWithEveryCommand) {
-  for (const char* command : {"", "generate", "chat", "score", "inspect", "tokenize", "harmony", "synth"}) {
+  for (const char* command :
+       {"", "generate", "chat", "batch", "score", "inspect", "tokenize", "harmony", "synth"}) {
     Arguments arguments = {"--help"};
     if (*command != '\0') arguments.insert(arguments.begin(), command);
     const ProgramRun run = run_program(arguments);

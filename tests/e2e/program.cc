@@ -1,5 +1,6 @@
 #include "tests/e2e/program.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
@@ -80,6 +81,33 @@ json::object run_json(const Arguments& arguments) {
   EXPECT_EQ(run.exit_code, 0) << run.err;
   if (run.exit_code != 0) return {};
   return parse_json(run.out, "standard output").as_object();
+}
+
+BackgroundProgram::BackgroundProgram(const Arguments& arguments) {
+  pid_ = fork();
+  GOSSAMER_CHECK_GE(pid_, 0);
+  if (pid_ == 0) {
+    const int nowhere = open("/dev/null", O_RDWR);
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(nowhere, fd);
+    alarm(120);
+    execute(GOSSAMER_PROGRAM, arguments);
+  }
+}
+
+BackgroundProgram::~BackgroundProgram() { end_by(SIGKILL); }
+
+bool BackgroundProgram::has_ended() {
+  if (pid_ > 0 && waitpid(pid_, &status_, WNOHANG) == pid_) pid_ = -1;
+  return pid_ < 0;
+}
+
+int BackgroundProgram::end_by(int signal) {
+  if (!has_ended()) {
+    kill(pid_, signal);
+    waitpid(pid_, &status_, 0);
+    pid_ = -1;
+  }
+  return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
 }
 
 Terminal::Terminal(const Arguments& arguments) {

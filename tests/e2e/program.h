@@ -28,6 +28,23 @@ ProgramRun run_program(const Arguments& arguments, const std::string& input = {}
 // The same with output that is one JSON object; a failure otherwise.
 json::object run_json(const Arguments& arguments);
 
+// The program while it runs, its outputs thrown away. It is killed when this goes.
+class BackgroundProgram {
+ public:
+  explicit BackgroundProgram(const Arguments& arguments);
+  ~BackgroundProgram();
+  BackgroundProgram(const BackgroundProgram&) = delete;
+  BackgroundProgram& operator=(const BackgroundProgram&) = delete;
+
+  // Sends the signal and waits for the end: the exit code, or -1 when a signal ended it.
+  int end_by(int signal);
+  bool has_ended();
+
+ private:
+  pid_t pid_ = -1;
+  int status_ = 0;
+};
+
 // The program on a pseudo-terminal.
 class Terminal {
  public:

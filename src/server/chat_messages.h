@@ -1,0 +1,18 @@
+// The conversational fields of a chat request: messages, tools, tool_choice, response_format. A part of
+// openai_request.cc.
+#pragma once
+
+#include <vector>
+
+#include "server/json_fields.h"
+#include "server/openai_request.h"
+
+namespace gossamer {
+
+// These throw ApiError.
+std::vector<ChatMessage> read_messages(const JsonFields& body);
+std::vector<ChatTool> read_tools(const JsonFields& body);
+ToolChoice read_tool_choice(const JsonFields& body, const std::vector<ChatTool>& tools);
+ResponseFormat read_response_format(const JsonFields& body);
+
+}  // namespace gossamer

@@ -1,0 +1,128 @@
+#include "server/chat_prompt.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace gossamer {
+namespace {
+
+constexpr std::string_view kFunctions = "functions";
+
+std::string function_author(const std::string& function) {
+  return fmt::format("{}.{}", kFunctions, function);
+}
+
+bool is_instruction(const ChatMessage& message) {
+  return message.role == ChatRole::kSystem || message.role == ChatRole::kDeveloper;
+}
+
+// An answer to the user, which ends the reasoning before it. One that was cut while still reasoning is none.
+bool is_final(const ChatMessage& message) {
+  return message.role == ChatRole::kAssistant && message.tool_calls.empty() && message.content &&
+         (!message.content->empty() || message.reasoning.empty());
+}
+
+HarmonyMessage assistant_message(std::string channel, std::string text) {
+  return {.role = HarmonyRole::kAssistant, .channel = std::move(channel), .content = {std::move(text)}};
+}
+
+void append_assistant(const ChatMessage& message, bool keep_reasoning, std::vector<HarmonyMessage>& out) {
+  if (keep_reasoning && !message.reasoning.empty())
+    out.push_back(assistant_message("analysis", message.reasoning));
+  if (is_final(message)) out.push_back(assistant_message("final", *message.content));
+  if (message.tool_calls.empty()) return;
+  // Text beside calls is what the model tells the user about them.
+  if (message.content && !message.content->empty())
+    out.push_back(assistant_message("commentary", *message.content));
+  for (const ChatToolCall& call : message.tool_calls) {
+    out.push_back({.role = HarmonyRole::kAssistant,
+                   .recipient = function_author(call.function),
+                   .channel = "commentary",
+                   .content_type = "<|constrain|>json",
+                   .content = {call.arguments}});
+  }
+}
+
+}  // namespace
+
+std::vector<const ChatTool*> visible_tools(const ChatRequest& request) {
+  std::vector<const ChatTool*> tools;
+  if (request.tool_choice.mode == ToolChoice::kNone) return tools;
+  const auto& allowed = request.tool_choice.allowed;
+  for (const ChatTool& tool : request.tools) {
+    if (!allowed || std::find(allowed->begin(), allowed->end(), tool.function.name) != allowed->end())
+      tools.push_back(&tool);
+  }
+  return tools;
+}
+
+std::vector<HarmonyMessage> to_harmony(const ChatRequest& request, const ServedModel& model) {
+  std::vector<HarmonyMessage> out;
+  HarmonySystemContent system;
+  system.conversation_start_date = model.date;
+  system.reasoning_effort = request.reasoning_effort.value_or(model.reasoning_effort);
+  out.push_back({.role = HarmonyRole::kSystem, .content = {std::move(system)}});
+
+  const std::vector<ChatMessage>& messages = request.messages;
+  const auto first_turn = std::find_if_not(messages.begin(), messages.end(), is_instruction);
+  std::string instructions;
+  for (auto message = messages.begin(); message != first_turn; ++message) {
+    if (!instructions.empty() && !message->content->empty()) instructions += "\n\n";
+    instructions += *message->content;
+  }
+  HarmonyDeveloperContent developer;
+  if (!instructions.empty()) developer.instructions = std::move(instructions);
+  if (const std::vector<const ChatTool*> tools = visible_tools(request); !tools.empty()) {
+    HarmonyToolNamespace functions{.name = std::string(kFunctions)};
+    for (const ChatTool* tool : tools) functions.tools.push_back(tool->function);
+    developer.tools.emplace(kFunctions, std::move(functions));
+  }
+  if (developer.instructions || !developer.tools.empty())
+    out.push_back({.role = HarmonyRole::kDeveloper, .content = {std::move(developer)}});
+
+  // Behind the last final answer; all where there is none.
+  const auto reasoning_kept_from = std::find_if(messages.rbegin(), messages.rend(), is_final).base();
+  for (auto message = first_turn; message != messages.end(); ++message) {
+    switch (message->role) {
+      case ChatRole::kSystem:
+      case ChatRole::kDeveloper:
+        out.push_back({.role = HarmonyRole::kDeveloper,
+                       .content = {HarmonyDeveloperContent{.instructions = message->content}}});
+        break;
+      case ChatRole::kUser:
+        out.push_back({.role = HarmonyRole::kUser, .name = message->name, .content = {*message->content}});
+        break;
+      case ChatRole::kAssistant:
+        append_assistant(*message, message >= reasoning_kept_from, out);
+        break;
+      case ChatRole::kTool:
+        out.push_back({.role = HarmonyRole::kTool,
+                       .name = function_author(*message->name),
+                       .recipient = "assistant",
+                       .channel = "commentary",
+                       .content = {*message->content}});
+        break;
+    }
+  }
+  return out;
+}
+
+ApiResult<std::vector<int32_t>> render_chat_prompt(const ChatRequest& request, const ServedModel& model) {
+  if (!model.has_chat_form) {
+    return ApiError{
+        .message = fmt::format("the model {} has no chat form: use /v1/completions, which continues "
+                               "a text",
+                               model.names.front()),
+        .code = "model_without_chat_form"};
+  }
+  // What to drop is decided above.
+  Result<std::vector<int32_t>> ids =
+      HarmonyRenderer(*model.tokenizer)
+          .render_for_completion(to_harmony(request, model), {.auto_drop_analysis = false});
+  if (!ids.ok()) return to_api_error(ids.error());
+  return std::move(ids).value();
+}
+
+}  // namespace gossamer

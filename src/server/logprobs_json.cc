@@ -1,0 +1,84 @@
+#include "server/logprobs_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace gossamer {
+namespace {
+
+// JSON has no infinity: a token that cannot come gets what OpenAI's API gives for it. Of the doubles that
+// round to the float the one with the fewest digits, which is all that the float knows.
+double json_logprob(float logprob) {
+  constexpr double kImpossible = -9999.0;
+  if (!std::isfinite(logprob)) return kImpossible;
+  return std::max(kImpossible, std::strtod(fmt::format("{}", logprob).c_str(), nullptr));
+}
+
+json::object named_logprob(const Tokenizer& tokenizer, const TokenLogprobs::Entry& entry) {
+  const std::string_view bytes = tokenizer.token_bytes(entry.id);
+  json::array numbers;
+  numbers.reserve(bytes.size());
+  for (const char byte : bytes) numbers.emplace_back(static_cast<int64_t>(static_cast<unsigned char>(byte)));
+  std::string text;
+  utf8_append_lossy(bytes, text);
+  return {{"token", text}, {"logprob", json_logprob(entry.logprob)}, {"bytes", std::move(numbers)}};
+}
+
+// Keys of top_logprobs must tell tokens apart, which U+FFFD would not: "bytes:\xe2\x80", as OpenAI writes it.
+std::string token_key(const Tokenizer& tokenizer, int32_t id) {
+  const std::string_view bytes = tokenizer.token_bytes(id);
+  if (utf8_is_valid(bytes)) return std::string(bytes);
+  std::string key = "bytes:";
+  for (const char byte : bytes) key += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return key;
+}
+
+}  // namespace
+
+json::object chat_logprob(const Tokenizer& tokenizer, const TokenLogprobs& token) {
+  json::object out = named_logprob(tokenizer, token.token);
+  json::array top;
+  for (const TokenLogprobs::Entry& entry : token.top) top.push_back(named_logprob(tokenizer, entry));
+  out.emplace("top_logprobs", std::move(top));
+  return out;
+}
+
+void CompletionLogprobs::add(int32_t id, const TokenLogprobs* logprobs, int64_t text_offset) {
+  tokens_.emplace_back(token_key(tokenizer_, id));
+  text_offset_.emplace_back(text_offset);
+  if (logprobs == nullptr) {
+    token_logprobs_.emplace_back(nullptr);
+    top_logprobs_.emplace_back(nullptr);
+    return;
+  }
+  token_logprobs_.emplace_back(json_logprob(logprobs->token.logprob));
+  // The most likely ones, and the token itself where it is none of them.
+  json::object top;
+  for (const TokenLogprobs::Entry& entry : logprobs->top)
+    top.emplace(token_key(tokenizer_, entry.id), json_logprob(entry.logprob));
+  top.emplace(token_key(tokenizer_, id), json_logprob(logprobs->token.logprob));
+  top_logprobs_.push_back(std::move(top));
+}
+
+json::object CompletionLogprobs::to_json() && {
+  return {{"tokens", std::move(tokens_)},
+          {"token_logprobs", std::move(token_logprobs_)},
+          {"top_logprobs", std::move(top_logprobs_)},
+          {"text_offset", std::move(text_offset_)}};
+}
+
+int64_t CharacterCounter::at(std::size_t byte) {
+  for (; byte_ < std::min(byte, text_.size()); ++byte_) {
+    const bool continues = (static_cast<unsigned char>(text_[byte_]) & 0xC0) == 0x80;
+    if (!continues) ++characters_;
+  }
+  return characters_;
+}
+
+}  // namespace gossamer

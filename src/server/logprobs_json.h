@@ -1,0 +1,50 @@
+// Log-probabilities in the two forms that OpenAI's API has for them. A part of openai_response.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/request.h"
+#include "text/tokenizer.h"
+
+namespace gossamer {
+
+// An element of a chat choice's logprobs.content: {"token", "logprob", "bytes", "top_logprobs": [...]}. A
+// token that is a part of a character has U+FFFD in "token" and tells by "bytes" what it is.
+json::object chat_logprob(const Tokenizer& tokenizer, const TokenLogprobs& token);
+
+// The logprobs of a completion: lists over its tokens.
+class CompletionLogprobs {
+ public:
+  explicit CompletionLogprobs(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  // `logprobs`: absent for a prompt's first token, which nothing predicts. `text_offset` in characters.
+  void add(int32_t id, const TokenLogprobs* logprobs, int64_t text_offset);
+
+  // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}
+  json::object to_json() &&;
+
+ private:
+  const Tokenizer& tokenizer_;
+  json::array tokens_;
+  json::array token_logprobs_;
+  json::array top_logprobs_;
+  json::array text_offset_;
+};
+
+// Turns ascending byte offsets of a text into offsets in characters, as OpenAI counts them.
+class CharacterCounter {
+ public:
+  explicit CharacterCounter(std::string_view text) : text_(text) {}
+  int64_t at(std::size_t byte);
+
+ private:
+  std::string_view text_;
+  std::size_t byte_ = 0;
+  int64_t characters_ = 0;
+};
+
+}  // namespace gossamer

@@ -1,0 +1,40 @@
+// One call of an endpoint, from the JSON that came to what the engine is asked and what collects its answer.
+// The way in for the HTTP server and for batch runs:
+//
+//   prepare_call -> submit each of `requests` -> response->add(...) with what comes -> response->to_json()
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/request.h"
+#include "server/api_error.h"
+#include "server/openai_response.h"
+#include "server/served_model.h"
+
+namespace gossamer {
+
+struct CallIdentity {
+  std::string id;             // random_id()
+  int64_t created = 0;        // seconds since 1970
+  uint64_t default_seed = 0;  // for a body without "seed"
+};
+
+struct PreparedCall {
+  std::vector<Request> requests;  // one for each prompt, in order
+  std::unique_ptr<OpenAiResponse> response;
+  bool stream = false;
+  bool stream_usage = false;
+};
+
+// Everything that can be refused without running it is refused here. The model outlives the call.
+ApiResult<PreparedCall> prepare_call(Endpoint endpoint, const json::value& body, const ServedModel& model,
+                                     const CallIdentity& identity);
+
+// 24 hexadecimal digits that nothing else has.
+std::string random_id();
+
+}  // namespace gossamer

@@ -1,0 +1,29 @@
+// ServedModel: what the endpoints must know of the model behind them. Made once by apps/, read by every
+// request.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/sampler.h"
+#include "text/harmony.h"
+#include "text/tokenizer.h"
+
+namespace gossamer {
+
+struct ServedModel {
+  std::vector<std::string> names;        // that requests may call it by; at least one, the first is told
+  const Tokenizer* tokenizer = nullptr;  // outlives this
+  bool has_chat_form = false;            // conversations become prompts by Harmony
+  int64_t vocab_size = 0;
+  int64_t max_model_len = 0;
+  // Where a request is silent.
+  SamplingParams sampling;
+  ReasoningEffort reasoning_effort = ReasoningEffort::kMedium;
+  std::optional<std::string> date;  // YYYY-MM-DD, that the model is told
+  std::vector<int32_t> eos_ids;     // end an answer unless the request ignores them
+};
+
+}  // namespace gossamer
