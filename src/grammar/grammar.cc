@@ -256,6 +256,7 @@ Grammar GrammarBuilder::finish(NodeId root, uint32_t max_depth) && {
     node.accepts = nodes_[i].accepts;
     node.is_regular = regular[i];
     node.height = static_cast<uint16_t>(std::min<uint32_t>(heights[i], max_depth + 1));
+    if (!is_dead(i)) grammar.max_height_ = std::max<uint32_t>(grammar.max_height_, node.height);
     grammar.nodes_.push_back(node);
   }
   return grammar;

@@ -71,6 +71,8 @@ class Grammar {
 
   NodeId root() const { return root_; }
   uint32_t max_depth() const { return max_depth_; }
+  // The largest height of a node that is not cut off.
+  uint32_t max_height() const { return max_height_; }
   uint32_t num_nodes() const { return static_cast<uint32_t>(nodes_.size()); }
   const Node& node(NodeId id) const { return nodes_[id]; }
 
@@ -83,6 +85,7 @@ class Grammar {
   std::vector<Node> nodes_;  // views of the three above
   NodeId root_ = 0;
   uint32_t max_depth_ = 0;
+  uint32_t max_height_ = 0;
 };
 
 class GrammarBuilder {

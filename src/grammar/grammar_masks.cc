@@ -34,6 +34,9 @@ std::shared_ptr<const LocalMask> GrammarMasks::regular(NodeId node, bool counted
 
 std::shared_ptr<const LocalMask> GrammarMasks::nested(Machine& machine, const std::vector<NodeId>& nodes,
                                                       uint32_t depth) const {
+  // Only where the allowed depth could end within a token does it matter how deep this is.
+  const uint32_t reach = vocabulary_->max_calls_in_token() + grammar_.max_height();
+  if (depth + reach <= grammar_.max_depth()) depth = 0;
   Key key = {2 + depth};
   key.insert(key.end(), nodes.begin(), nodes.end());
   return find_or_make(key, [&] {

@@ -1,5 +1,7 @@
 #include "grammar/grammar_vocabulary.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace gossamer {
@@ -14,6 +16,18 @@ TokenTrie make_trie(const TokenBytes& tokens) {
   return TokenTrie(std::move(entries));
 }
 
+// Each object or array that a token opens is a call, and what it then begins may be two more: a value and its
+// text.
+uint32_t count_calls_in_token(const TokenBytes& tokens) {
+  std::ptrdiff_t most = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::string_view bytes = tokens.of(static_cast<int32_t>(i));
+    most = std::max(most,
+                    std::count_if(bytes.begin(), bytes.end(), [](char c) { return c == '{' || c == '['; }));
+  }
+  return static_cast<uint32_t>(most) + 4;
+}
+
 // Whether strings are called with a limit: keys and free text never are.
 bool is_counted(NodeId node) {
   const StandardRules& rules = standard_rules();
@@ -23,7 +37,9 @@ bool is_counted(NodeId node) {
 }  // namespace
 
 GrammarVocabulary::GrammarVocabulary(TokenBytes tokens)
-    : tokens_(std::move(tokens)), trie_(make_trie(tokens_)) {
+    : tokens_(std::move(tokens)),
+      trie_(make_trie(tokens_)),
+      max_calls_in_token_(count_calls_in_token(tokens_)) {
   GrammarBuilder builder;
   const NodeId root = builder.add_accepting_node();
   const Grammar grammar = std::move(builder).finish(root, /*max_depth=*/1);

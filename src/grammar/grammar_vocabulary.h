@@ -24,6 +24,9 @@ class GrammarVocabulary {
   // Of a node of the standard rules (below StandardRules::num_nodes).
   const LocalMask& standard_mask(NodeId node) const { return standard_[node]; }
 
+  // More calls than this are never opened by the bytes of one token.
+  uint32_t max_calls_in_token() const { return max_calls_in_token_; }
+
   // Words of a mask for all ids.
   std::size_t mask_words() const { return (tokens_.size() + 63) / 64; }
   std::size_t num_bytes() const;
@@ -32,6 +35,7 @@ class GrammarVocabulary {
   TokenBytes tokens_;
   TokenTrie trie_;
   std::vector<LocalMask> standard_;  // by node
+  uint32_t max_calls_in_token_ = 0;
 };
 
 }  // namespace gossamer

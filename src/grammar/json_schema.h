@@ -38,8 +38,7 @@ Result<Grammar> json_object_grammar(const JsonOptions& options = {});
 // "object"}). Throws GrammarError.
 NodeId add_json_schema(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options);
 
-// The depth that finish() must allow for values of `options.max_depth`: a string or number within is a call
-// too.
-inline uint32_t call_depth(const JsonOptions& options) { return options.max_depth + 2; }
+// The depth that finish() must allow for a document: the text of an innermost string is a call too.
+inline uint32_t call_depth(const JsonOptions& options) { return options.max_depth + 1; }
 
 }  // namespace gossamer

@@ -76,23 +76,28 @@ std::size_t num_words(const TokenBytes& tokens) { return (tokens.size() + 63) / 
 
 LocalMask::LocalMask(Collected collected, bool counted, std::size_t num_words)
     : ending_(std::move(collected.ending)), leavers_(std::move(collected.leaving)) {
-  std::vector<CountedToken>& inside = collected.inside;
-  std::sort(inside.begin(), inside.end(), [](const CountedToken& a, const CountedToken& b) {
+  const auto by_chars = [](const CountedToken& a, const CountedToken& b) {
     return a.chars != b.chars ? a.chars < b.chars : a.id < b.id;
-  });
+  };
+  const std::vector<CountedToken>& inside = collected.inside;
   if (inside.size() <= kMaxListed) {
-    tokens_ = std::move(inside);
-    tokens_.shrink_to_fit();
+    tokens_ = inside;
+    std::sort(tokens_.begin(), tokens_.end(), by_chars);
     return;
   }
   all_.resize(num_words);
-  auto next = inside.begin();
-  for (uint32_t layer = 0; counted && layer <= kMaxLayer; ++layer) {
-    for (; next != inside.end() && next->chars <= layer; ++next) set_bit(all_, next->id);
-    layers_.push_back(all_);
+  for (const CountedToken& token : inside) set_bit(all_, token.id);
+  if (!counted) return;
+  layers_.assign(kMaxLayer + 1, Bits(num_words));
+  for (const CountedToken& token : inside) {
+    if (token.chars <= kMaxLayer) {
+      set_bit(layers_[token.chars], token.id);
+    } else {
+      tokens_.push_back(token);
+    }
   }
-  if (counted) tokens_.assign(next, inside.end());
-  for (; next != inside.end(); ++next) set_bit(all_, next->id);
+  for (std::size_t layer = 1; layer < layers_.size(); ++layer) set_bits(layers_[layer], layers_[layer - 1]);
+  std::sort(tokens_.begin(), tokens_.end(), by_chars);
 }
 
 void LocalMask::apply(std::span<uint64_t> mask, const TextLimits& limits) const {

@@ -100,8 +100,9 @@ Walk walk(const std::shared_ptr<const GrammarMasks>& masks, TestRandom& random, 
     }
     const std::vector<int32_t> allowed = ids_in(mask);
     int32_t chosen = allowed[random.below(allowed.size())];
-    // Now and then an ender from the beginning, or nearly all strings would be as long as patience.
-    if (result.tokens.size() > patience || random.below(8) == 0) {
+    // Now and then an ender from the beginning, or nearly all strings would be as long as patience; and never
+    // nothing else, as a } may stand in a string whose pattern wants something other.
+    if (random.below(8) < (result.tokens.size() > patience ? 6U : 1U)) {
       for (const int32_t id : enders) {
         if (!std::binary_search(allowed.begin(), allowed.end(), id)) continue;
         chosen = id;

@@ -99,7 +99,7 @@ TEST(Matcher, AllowsExactlyTheTokensThatCanFollow) {
   EXPECT_GT(num_masks, 1000U);
 }
 
-TEST(Matcher, SampledDocumentsSatisfyTheirSchema) { sample_and_validate(small_vocabulary(), 40); }
+TEST(Matcher, SampledDocumentsSatisfyTheirSchema) { sample_and_validate(small_vocabulary(), 100); }
 
 TEST(Matcher, SampledDocumentsSatisfyTheirSchemaWithTheRealVocabulary) {
   GOSSAMER_SKIP_WITHOUT_SHARED_DATA();

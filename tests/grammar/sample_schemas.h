@@ -26,7 +26,7 @@ inline constexpr std::array kSampleSchemas = {
         "m":{"type":"number","exclusiveMinimum":0}},"required":["m"]})",
     R"({"type":"string","minLength":2,"maxLength":6})",
     R"({"type":"object","properties":{"id":{"type":"string","pattern":"^[A-Z]{2}-[0-9]{3,5}$"},
-        "slug":{"type":"string","pattern":"^[a-z0-9_]{1,12}$"},"free":{"type":"string","pattern":"ab+c"},
+        "slug":{"type":"string","pattern":"^[a-z0-9_]{1,12}$"},"free":{"type":"string","pattern":"[aeiou]+[b-z]"},
         "alt":{"type":"string","pattern":"^(foo|ba[rz])?x$","minLength":2}},"required":["id","slug","free"]})",
     R"({"type":["string","null","integer"]})",
     R"({"oneOf":[{"type":"object","properties":{"kind":{"const":"circle"},"r":{"type":"number","minimum":0}},
