@@ -47,8 +47,7 @@ class SchemaCompiler {
   void add_array(NodeId entry, const json::object& schema, const std::string& path);
   void add_object(NodeId entry, const json::object& schema, const std::string& path);  // schema_objects.cc
 
-  // White space behind `from`, if the options allow any: behind : and , (`inside` false) or where a line may
-  // end.
+  // White space behind `from`, if the options allow any: behind : and , or else where a line may end.
   NodeId add_space(NodeId from, bool behind_separator);
   NodeId any_value();
 

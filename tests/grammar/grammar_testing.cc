@@ -75,16 +75,48 @@ std::vector<int32_t> ids_in(std::span<const uint64_t> mask) {
   return ids;
 }
 
+namespace {
+
+bool is_set(std::span<const uint64_t> mask, int32_t id) {
+  return (mask[static_cast<std::size_t>(id) / 64] >> (id % 64) & 1) != 0;
+}
+
+// One of the set bits, each as likely; there is at least one.
+int32_t pick(std::span<const uint64_t> mask, TestRandom& random) {
+  std::size_t count = 0;
+  for (const uint64_t word : mask) count += static_cast<std::size_t>(std::popcount(word));
+  std::size_t left = random.below(count);
+  for (std::size_t i = 0;; ++i) {
+    const auto here = static_cast<std::size_t>(std::popcount(mask[i]));
+    if (left >= here) {
+      left -= here;
+      continue;
+    }
+    uint64_t bits = mask[i];
+    for (; left > 0; --left) bits &= bits - 1;
+    return static_cast<int32_t>(i * 64) + std::countr_zero(bits);
+  }
+}
+
+// The tokens that end a string, a value or a message, in this order.
+std::vector<int32_t> enders_of(const TokenBytes& tokens) {
+  std::vector<int32_t> enders;
+  for (const Mark end : {Mark::kEndOfText, Mark::kReturn, Mark::kCall, Mark::kEnd}) {
+    if (const int32_t id = tokens.id_of(end); id >= 0) enders.push_back(id);
+  }
+  for (const std::string_view end : {"\"", "}", "]"}) {
+    int32_t id = 0;
+    while (tokens.of(id) != end) ++id;
+    enders.push_back(id);
+  }
+  return enders;
+}
+
+}  // namespace
+
 Walk walk(const std::shared_ptr<const GrammarMasks>& masks, TestRandom& random, std::size_t patience) {
   const TokenBytes& tokens = masks->vocabulary().tokens();
-  std::vector<int32_t> enders;  // in this order
-  const std::vector<std::string> ends = {
-      mark(Mark::kEndOfText), mark(Mark::kReturn), mark(Mark::kCall), mark(Mark::kEnd), "\"", "}", "]"};
-  for (const std::string& end : ends) {
-    for (std::size_t id = 0; id < tokens.size(); ++id) {
-      if (tokens.of(static_cast<int32_t>(id)) == end) enders.push_back(static_cast<int32_t>(id));
-    }
-  }
+  const std::vector<int32_t> enders = enders_of(tokens);
   GrammarConstraint constraint(masks);
   Walk result;
   std::vector<uint64_t> mask(masks->vocabulary().mask_words());
@@ -98,13 +130,12 @@ Walk walk(const std::shared_ptr<const GrammarMasks>& masks, TestRandom& random, 
       result.finished = true;
       return result;
     }
-    const std::vector<int32_t> allowed = ids_in(mask);
-    int32_t chosen = allowed[random.below(allowed.size())];
-    // Now and then an ender from the beginning, or nearly all strings would be as long as patience; and never
-    // nothing else, as a } may stand in a string whose pattern wants something other.
+    int32_t chosen = pick(mask, random);
+    // Now and then from the beginning, or nearly all strings would be as long as patience; never always,
+    // since a } may stand in a string whose pattern wants something else.
     if (random.below(8) < (result.tokens.size() > patience ? 6U : 1U)) {
       for (const int32_t id : enders) {
-        if (!std::binary_search(allowed.begin(), allowed.end(), id)) continue;
+        if (!is_set(mask, id)) continue;
         chosen = id;
         break;
       }
