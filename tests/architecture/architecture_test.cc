@@ -25,10 +25,11 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"backend/cpu", {"backend", "tensor", "base"}},
     {"checkpoint", {"tensor", "base"}},
     {"text", {"base"}},
+    {"grammar", {"text", "base"}},
     {"model", {"checkpoint", "backend", "tensor", "base"}},
     {"engine", {"model", "checkpoint", "backend", "tensor", "base"}},
-    {"server", {"engine", "text", "base"}},
-    {"apps", {"server", "engine", "model", "checkpoint", "text", "backend", "tensor", "base"}},
+    {"server", {"engine", "grammar", "text", "base"}},
+    {"apps", {"server", "engine", "model", "checkpoint", "grammar", "text", "backend", "tensor", "base"}},
 };
 
 // The only file below apps/ that may name concrete backends.
@@ -100,6 +101,7 @@ TEST(Architecture, CatchesAnArrowThatPointsUp) {
   EXPECT_NE(complaint("src/text/harmony.cc", "server/openai_request.h"), "");
   EXPECT_NE(complaint("src/backend/cpu/pack.cc", "backend/reference/reference_backend.h"), "");
   EXPECT_NE(complaint("src/base/json.cc", "tensor/tensor.h"), "");
+  EXPECT_NE(complaint("src/grammar/matcher.cc", "engine/token_constraint.h"), "");
   EXPECT_EQ(complaint("src/model/gpt2.cc", "backend/backend.h"), "");
 }
 

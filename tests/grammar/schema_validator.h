@@ -1,0 +1,14 @@
+// A JSON Schema validator for the tests: what the grammars of src/grammar promise is checked by code that
+// shares nothing with them. Formats are left to the tests of formats.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace gossamer {
+
+// Empty if `value` satisfies `schema`, otherwise what it violates.
+std::string violation(const json::value& value, const json::value& schema, const json::value& root);
+
+}  // namespace gossamer
