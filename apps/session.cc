@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "apps/model_path.h"
@@ -95,7 +96,9 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
   command
       .add_option("--max-model-len", options.max_model_len,
                   "Tokens of one sequence, prompt and answer; " + len_help)
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+      ->option_text("N|auto")
+      ->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", 0}}))
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
   command
       .add_option("--chunk-tokens", options.chunk_tokens,
                   "The most prompt tokens computed in one step. Results do not depend on it")
