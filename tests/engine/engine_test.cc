@@ -296,5 +296,34 @@ TEST(MemoryPlan, RefusesWithTheNumbersAndWhatWouldFit) {
               testing::AllOf(testing::HasSubstr("257"), testing::HasSubstr("256")));
 }
 
+TEST(MemoryPlan, MakesThePoolSmallerBeforeItRefusesAndNeverLessThanOneSequence) {
+  test::TestFolder folder;
+  test::write_tiny_checkpoint(folder.path(), test::kTinyGptOss);
+  const auto backend = create_backend({.name = "reference", .instruction_set = {}});
+  const ModelFolder opened = ModelFolder::open(folder.path(), {});
+  EngineLimits limits{.max_model_len = 256,
+                      .max_num_seqs = 8,
+                      .max_batched_tokens = 64,
+                      .max_logit_rows = 8,
+                      .prefix_cache = true};
+  const MemoryPlan whole = compute_plan(opened, *backend, limits);
+  EXPECT_EQ(whole.limits.kv_cache_tokens, 8 * 256);
+  const MemoryPlan less = plan_memory(opened, *backend, limits, whole.total() - 1 + kMemoryReserve);
+  EXPECT_LT(less.limits.kv_cache_tokens, 8 * 256);
+  EXPECT_GE(less.limits.kv_cache_tokens, 7 * 256);
+  EXPECT_LE(less.total(), whole.total() - 1);
+
+  limits.kv_cache_tokens = 256;
+  const std::size_t least = compute_plan(opened, *backend, limits).total();
+  limits.kv_cache_tokens = 0;
+  EXPECT_EQ(plan_memory(opened, *backend, limits, least + kMemoryReserve).limits.kv_cache_tokens, 256);
+  EXPECT_THAT(test::error_of([&] { plan_memory(opened, *backend, limits, least - 1 + kMemoryReserve); }),
+              testing::HasSubstr("would fit"));
+  limits.kv_cache_tokens = 255;
+  EXPECT_THAT(
+      test::error_of([&] { plan_memory(opened, *backend, limits, 2 * whole.total() + kMemoryReserve); }),
+      testing::HasSubstr("--kv-cache-tokens 255 is less than --max-model-len 256"));
+}
+
 }  // namespace
 }  // namespace gossamer

@@ -18,6 +18,8 @@ struct Simulated {
   std::unique_ptr<Sequence> sequence;
   int64_t output_size = 0;   // tokens after which it ends
   int64_t cancel_after = 0;  // steps; 0: never
+  int64_t start_within = 0;  // steps: a deadline for leaving the queue; 0: none
+  int64_t end_within = 0;    // for all of it
   int64_t arrived = 0;       // step
   bool has_run = false;
 };
@@ -53,6 +55,8 @@ class Simulation {
     sequence.prompt_size = size;
     one.output_size = random(1, 200);
     one.cancel_after = random(0, 9) == 0 ? random(1, 300) : 0;
+    one.start_within = random(0, 9) == 0 ? random(1, 1000) : 0;
+    one.end_within = random(0, 9) == 0 ? random(1, 1500) : 0;
     one.arrived = step_;
     scheduler_.add(sequence);
     const RequestId id = sequence.id;
@@ -63,7 +67,13 @@ class Simulation {
     ++step_;
     std::vector<RequestId> ending;
     for (const auto& [id, one] : live_) {
-      if (one.cancel_after > 0 && step_ - one.arrived >= one.cancel_after) ending.push_back(id);
+      const int64_t age = step_ - one.arrived;
+      const bool cancelled = one.cancel_after > 0 && age >= one.cancel_after;
+      const bool late = (one.start_within > 0 && !one.has_run && age >= one.start_within) ||
+                        (one.end_within > 0 && age >= one.end_within);
+      num_cancelled_ += cancelled ? 1 : 0;
+      num_late_ += late && !cancelled ? 1 : 0;
+      if (cancelled || late) ending.push_back(id);
     }
     for (const RequestId id : ending) end(id);
     const auto start = std::chrono::steady_clock::now();
@@ -104,6 +114,8 @@ class Simulation {
   RequestId next_ = 0;
   int64_t step_ = 0;
   int64_t num_ended_ = 0;
+  int64_t num_cancelled_ = 0;
+  int64_t num_late_ = 0;
   int64_t num_tokens_ = 0;
   int64_t longest_wait_ = 0;
   double plan_seconds_ = 0.0;
@@ -124,13 +136,18 @@ TEST(SchedulerSimulation, EveryOfAHundredThousandRequestsEndsInAPoolTenTimesTooS
   EXPECT_EQ(simulation.num_ended_, kRequests);
   EXPECT_EQ(simulation.pages_.num_available(0), 640);
   EXPECT_EQ(simulation.pages_.num_available(1), 320);
-  EXPECT_GT(simulation.scheduler_.num_preemptions(), 100);
+  EXPECT_GT(simulation.scheduler_.num_preemptions(), 50);
+  EXPECT_GT(simulation.num_cancelled_, kRequests / 50);
+  EXPECT_GT(simulation.num_late_, kRequests / 100);
   // 256 requests live at once: nobody waits longer than all before it take.
   EXPECT_LT(simulation.longest_wait_, 5000);
-  std::printf("%ld steps, %ld preemptions, longest wait %ld steps, %.1f us of policy a step\n",
-              static_cast<long>(simulation.step_), static_cast<long>(simulation.scheduler_.num_preemptions()),
-              static_cast<long>(simulation.longest_wait_),
-              simulation.plan_seconds_ / static_cast<double>(simulation.step_) * 1e6);
+  std::printf(
+      "%ld cancelled, %ld late, %ld steps, %ld preemptions, longest wait %ld steps, %.1f us of policy a "
+      "step\n",
+      static_cast<long>(simulation.num_cancelled_), static_cast<long>(simulation.num_late_),
+      static_cast<long>(simulation.step_), static_cast<long>(simulation.scheduler_.num_preemptions()),
+      static_cast<long>(simulation.longest_wait_),
+      simulation.plan_seconds_ / static_cast<double>(simulation.step_) * 1e6);
 }
 
 TEST(SchedulerSimulation, AStepsPolicyIsCheapWith256RunningAnd10000Waiting) {

@@ -85,8 +85,8 @@ inline void for_each_token_tile(int64_t num_tokens, int64_t max_tile, Tile tile)
   }
 }
 
-// Calls body(args of those tokens) over all tokens in pieces whose activations stay in the last cache while all
-// panels of the task pass by, each decoded once for a piece. `token_bytes`: of one token's activations.
+// Calls body(args of those tokens) over all tokens in pieces whose activations stay in the last cache while
+// all panels of the task pass by, each decoded once for a piece. `token_bytes`: of one token's activations.
 constexpr int64_t kActivationBytesAtOnce = 2048 << 10;  // Zen 5, 2026-11: 512 KiB cost 5 %
 template <typename Body>
 inline void for_each_token_piece(const LinearArgs& args, int64_t token_bytes, Body body) {
