@@ -51,6 +51,7 @@ MemoryPlan plan_batch(const Session& session, const ServingOptions& serving) {
     return session.plan(serving_limits(serving, session, max_model_len));
   };
   const int64_t longest = session.longest();
+  if (session.options().max_model_len == kWhatFits) return plan(0);
   if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
   try {
     return plan(kDefaultModelLen);

@@ -207,6 +207,7 @@ MemoryPlan plan_chat(const Session& session) {
     return session.plan(limits);
   };
   const int64_t longest = session.longest();
+  if (session.options().max_model_len == kWhatFits) return plan(0);
   if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
   try {
     return plan(kDefaultModelLen);

@@ -94,11 +94,12 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
       ->check(CLI::IsMember({"auto", "bf16", "f16", "f32", "int8"}))
       ->capture_default_str();
   command
-      .add_option("--max-model-len", options.max_model_len,
-                  "Tokens of one sequence, prompt and answer; " + len_help)
+      .add_option(
+          "--max-model-len", options.max_model_len,
+          "Tokens of one sequence, prompt and answer (auto: what fits, up to the model's limit); " + len_help)
       ->option_text("N|auto")
-      ->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", 0}}))
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
+      ->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", kWhatFits}}))
+      ->check(CLI::Range(kWhatFits, int64_t{1} << 31));
   command
       .add_option("--chunk-tokens", options.chunk_tokens,
                   "The most prompt tokens computed in one step. Results do not depend on it")

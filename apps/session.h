@@ -28,6 +28,9 @@ inline double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// ModelOptions::max_model_len "auto".
+inline constexpr int64_t kWhatFits = -1;
+
 // The options that every command on a model takes.
 struct ModelOptions {
   std::string model;

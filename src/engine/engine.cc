@@ -62,7 +62,7 @@ Result<RequestId> Engine::submit(Request request) {
   const EngineClock::time_point now = EngineClock::now();
 
   std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<int32_t> prompt = std::move(request.prompt);
+  const std::vector<int32_t> prompt = std::move(request.prompt);
   const auto shared = std::make_shared<const Request>(std::move(request));
   for (int index = 0; index < shared->num_sequences; ++index) {
     auto sequence = std::make_unique<Sequence>();
@@ -70,7 +70,7 @@ Result<RequestId> Engine::submit(Request request) {
     sequence->request = shared;
     sequence->rank.due = now + shared->priority * kPrioritySeconds;
     sequence->seed = shared->sampling.seed + static_cast<uint64_t>(index);
-    sequence->tokens = index + 1 < shared->num_sequences ? prompt : std::move(prompt);
+    sequence->tokens = prompt;
     sequence->prompt_size = prompt_size;
     sequence->submitted = now;
     sequence->thinking_ended = !shared->thinking_budget;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "engine/drafter.h"
@@ -18,7 +19,9 @@ namespace gossamer {
 struct Rank {
   EngineClock::time_point due;
   int64_t serial = 0;
-  auto operator<=>(const Rank&) const = default;
+  bool operator<(const Rank& other) const {
+    return std::tie(due, serial) < std::tie(other.due, other.serial);
+  }
 };
 inline constexpr std::chrono::seconds kPrioritySeconds{60};
 
