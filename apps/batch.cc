@@ -19,9 +19,6 @@
 namespace gossamer::apps {
 namespace {
 
-// As in chat: long enough for most, small beside the weights.
-constexpr int64_t kDefaultModelLen = 16384;
-
 struct Options {
   ModelOptions model;
   ServingOptions serving;
@@ -47,17 +44,9 @@ ServedModel served_model(const Session& session, std::vector<std::string> names)
 }
 
 MemoryPlan plan_batch(const Session& session, const ServingOptions& serving) {
-  const auto plan = [&](int64_t max_model_len) {
+  return plan_default_len(session, [&](int64_t max_model_len) {
     return session.plan(serving_limits(serving, session, max_model_len));
-  };
-  const int64_t longest = session.longest();
-  if (session.options().max_model_len == kWhatFits) return plan(0);
-  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
-  try {
-    return plan(kDefaultModelLen);
-  } catch (const Error&) {
-    return plan(0);  // what fits
-  }
+  });
 }
 
 std::string count_lines(std::size_t count) { return fmt::format("{} line{}", count, count == 1 ? "" : "s"); }

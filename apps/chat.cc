@@ -13,16 +13,13 @@
 #include "apps/chat_form.h"
 #include "apps/commands.h"
 #include "apps/sampling_options.h"
+#include "apps/serving_options.h"
 #include "apps/session.h"
 #include "apps/terminal.h"
 #include "base/error.h"
 
 namespace gossamer::apps {
 namespace {
-
-// The cache of a conversation when nothing is asked for: long enough for hours of typing, small beside the
-// weights.
-constexpr int64_t kDefaultModelLen = 16384;
 
 struct Options {
   ModelOptions model;
@@ -201,19 +198,11 @@ class Chat {
 };
 
 MemoryPlan plan_chat(const Session& session) {
-  const auto plan = [&](int64_t max_model_len) {
+  return plan_default_len(session, [&](int64_t max_model_len) {
     EngineLimits limits = session.limits(max_model_len, 1, 1);
     limits.prefix_cache = true;  // every turn begins with the turns before
     return session.plan(limits);
-  };
-  const int64_t longest = session.longest();
-  if (session.options().max_model_len == kWhatFits) return plan(0);
-  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
-  try {
-    return plan(kDefaultModelLen);
-  } catch (const Error&) {
-    return plan(0);  // what fits
-  }
+  });
 }
 
 void run(const Options& options) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace gossamer::apps {
 
 void add_serving_options(CLI::App& command, ServingOptions& options) {
@@ -30,6 +32,17 @@ void add_serving_options(CLI::App& command, ServingOptions& options) {
                   "0: none. Results do not depend on it")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
+}
+
+MemoryPlan plan_default_len(const Session& session, const std::function<MemoryPlan(int64_t)>& plan) {
+  const int64_t longest = session.longest();
+  if (session.options().max_model_len == kWhatFits) return plan(0);
+  if (session.options().max_model_len > 0 || longest <= kDefaultModelLen) return plan(longest);
+  try {
+    return plan(kDefaultModelLen);
+  } catch (const Error&) {
+    return plan(0);  // what fits
+  }
 }
 
 EngineLimits serving_limits(const ServingOptions& options, const Session& session, int64_t max_model_len) {

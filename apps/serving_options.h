@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 
 #include "apps/session.h"
 
@@ -17,6 +18,13 @@ struct ServingOptions {
 };
 
 void add_serving_options(CLI::App& command, ServingOptions& options);
+
+// Of commands that talk rather than answer one prompt: long enough for most, small beside the weights.
+inline constexpr int64_t kDefaultModelLen = 16384;
+
+// plan(max_model_len) for what --max-model-len says; by default kDefaultModelLen, or the model's limit, or
+// what fits. 0 asks `plan` for what fits.
+MemoryPlan plan_default_len(const Session& session, const std::function<MemoryPlan(int64_t)>& plan);
 
 // What the options ask of an engine, for Session::plan and Session::load. max_model_len 0: what fits.
 EngineLimits serving_limits(const ServingOptions& options, const Session& session, int64_t max_model_len);

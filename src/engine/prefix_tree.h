@@ -42,8 +42,6 @@ class PrefixTree {
   // Ends a use; removes the node, and the parents that only it used.
   void drop(PrefixNode* node);
 
-  int64_t num_nodes() const { return static_cast<int64_t>(children_.size() + roots_.size()); }
-
  private:
   struct Key {
     const PrefixNode* parent;
