@@ -180,8 +180,9 @@ bool BatchRun::write_finished() {
       write_line(job->custom_id, job->id, error->status, to_json(*error));
       continue;
     }
-    totals_.prompt_tokens += job->response->num_prompt_tokens();
-    totals_.completion_tokens += job->response->num_completion_tokens();
+    const TokenUsage usage = job->response->usage();
+    totals_.prompt_tokens += usage.prompt_tokens;
+    totals_.completion_tokens += usage.completion_tokens;
     write_line(job->custom_id, job->id, 200, job->response->to_json());
   }
   return !jobs.empty();

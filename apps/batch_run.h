@@ -48,7 +48,7 @@ class BatchRun {
   struct Job {
     std::string custom_id;
     std::string id;
-    std::unique_ptr<OpenAiResponse> response;
+    std::unique_ptr<CallResponse> response;
     std::vector<RequestId> submitted;
     bool finished = false;  // it is, or was, in finished_
   };

@@ -89,6 +89,7 @@ class Choice {
   // All that was sampled, headers and end included, up to a stop string.
   const std::vector<int32_t>& token_ids() const { return token_ids_; }
   int64_t num_reasoning_tokens() const { return chat_ ? chat_->num_reasoning_tokens() : 0; }
+  HarmonyRecoveryCounts recoveries() const { return chat_ ? chat_->recoveries() : HarmonyRecoveryCounts{}; }
   // With logprobs, over token_ids: what best_of compares.
   double mean_logprob() const;
 

@@ -73,9 +73,9 @@ json::object CompletionLogprobs::to_json() && {
           {"text_offset", std::move(text_offset_)}};
 }
 
-int64_t CharacterCounter::at(std::size_t byte) {
-  for (; byte_ < std::min(byte, text_.size()); ++byte_) {
-    const bool continues = (static_cast<unsigned char>(text_[byte_]) & 0xC0) == 0x80;
+int64_t CharacterCounter::advance(std::string_view part, std::size_t begin, std::size_t byte) {
+  for (; byte_ < std::min(byte, begin + part.size()); ++byte_) {
+    const bool continues = (static_cast<unsigned char>(part[byte_ - begin]) & 0xC0) == 0x80;
     if (!continues) ++characters_;
   }
   return characters_;

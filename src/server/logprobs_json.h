@@ -1,4 +1,5 @@
-// Log-probabilities in the two forms that OpenAI's API has for them. A part of openai_response.cc.
+// Log-probabilities in the two forms that OpenAI's API has for them. A part of chat_response.cc and
+// completion_response.cc.
 #pragma once
 
 #include <optional>
@@ -35,14 +36,14 @@ class CompletionLogprobs {
   json::array text_offset_;
 };
 
-// Turns ascending byte offsets of a text into offsets in characters, as OpenAI counts them.
+// Turns ascending byte offsets of a text into offsets in characters, as OpenAI counts them. The text may come
+// in parts, each from the byte `begin` of the whole on.
 class CharacterCounter {
  public:
-  explicit CharacterCounter(std::string_view text) : text_(text) {}
-  int64_t at(std::size_t byte);
+  // Characters before byte number `byte` of the whole, which lies in `part` or is its end.
+  int64_t advance(std::string_view part, std::size_t begin, std::size_t byte);
 
  private:
-  std::string_view text_;
   std::size_t byte_ = 0;
   int64_t characters_ = 0;
 };

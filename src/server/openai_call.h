@@ -1,7 +1,8 @@
 // One call of an endpoint, from the JSON that came to what the engine is asked and what collects its answer.
 // The way in for the HTTP server and for batch runs:
 //
-//   prepare_call -> submit each of `requests` -> response->add(...) with what comes -> response->to_json()
+//   prepare_call -> submit each of `requests` -> response->add(...) with what comes
+//                -> response->to_json() once it is done, or take_events() again and again
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,12 @@
 #include "base/json.h"
 #include "engine/request.h"
 #include "server/api_error.h"
-#include "server/openai_response.h"
+#include "server/call_response.h"
 #include "server/served_model.h"
 
 namespace gossamer {
+
+enum class Endpoint : uint8_t { kChat, kCompletions };
 
 struct CallIdentity {
   std::string id;             // random_id()
@@ -25,9 +28,8 @@ struct CallIdentity {
 
 struct PreparedCall {
   std::vector<Request> requests;  // one for each prompt, in order
-  std::unique_ptr<OpenAiResponse> response;
-  bool stream = false;
-  bool stream_usage = false;
+  std::unique_ptr<CallResponse> response;
+  bool stream = false;  // the answer is response->take_events(), else response->to_json()
 };
 
 // Everything that can be refused without running it is refused here. The model outlives the call.

@@ -188,6 +188,7 @@ CommonFields read_common(const JsonFields& body) {
       static_cast<int>(body.integer("priority", {.min = -1'000'000, .max = 1'000'000}).value_or(0));
   common.cache_salt = body.string("cache_salt").value_or("");
   common.return_token_ids = body.boolean("return_token_ids").value_or(false);
+  common.include_timings = body.boolean("include_timings").value_or(false);
   return common;
 }
 

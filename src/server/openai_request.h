@@ -39,6 +39,7 @@ struct CommonFields {
   int priority = 0;           // lower goes first
   std::string cache_salt;
   bool return_token_ids = false;
+  bool include_timings = false;  // the response tells where the time went
 };
 
 enum class ChatRole : uint8_t { kSystem, kDeveloper, kUser, kAssistant, kTool };

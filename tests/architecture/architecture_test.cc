@@ -28,8 +28,9 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"grammar", {"text", "base"}},
     {"model", {"checkpoint", "backend", "tensor", "base"}},
     {"engine", {"model", "checkpoint", "backend", "tensor", "base"}},
-    {"server", {"engine", "grammar", "text", "base"}},
-    {"apps", {"server", "engine", "model", "checkpoint", "grammar", "text", "backend", "tensor", "base"}},
+    {"http", {"base"}},
+    {"server", {"engine", "grammar", "text", "http", "base"}},
+    {"apps", {"server", "http", "engine", "model", "checkpoint", "grammar", "text", "backend", "tensor", "base"}},
 };
 
 // The only file below apps/ that may name concrete backends.

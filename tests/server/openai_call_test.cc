@@ -324,7 +324,7 @@ TEST_F(OpenAiCallTest, CountsCachedTokensOfEachPromptOnce) {
       call.response->add(prompt, outputs.back());
     }
   }
-  EXPECT_EQ(call.response->usage().at("prompt_tokens_details").at("cached_tokens").as_int64(), 64);
+  EXPECT_EQ(call.response->usage().cached_tokens, 64);
 }
 
 TEST(RandomId, IsNeverTheSame) {
