@@ -3,7 +3,7 @@
 PROGRAM := build/release/bin/gossamer
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test build check lint asan tsan fuzz arm clean
+.PHONY: demo test build package sdk check lint asan tsan fuzz arm clean
 
 demo: build
 	@$(PROGRAM) generate demo --prompt "What is the capital of France?"
@@ -16,7 +16,16 @@ build:
 	@test -f build/release/build.ninja || cmake --preset release --log-level=WARNING
 	@cmake --build --preset release -j$(JOBS) -- --quiet
 
-check: test lint asan tsan arm fuzz
+check: test sdk lint asan tsan arm fuzz
+
+# The Debian package, in build/package.
+package: build
+	@tools/install_packages.sh package
+	@cpack --config build/release/CPackConfig.cmake -B build/package
+
+# The OpenAI Python SDK and hostile sockets against the built program.
+sdk: build
+	@tests/sdk/run.sh $(PROGRAM)
 
 lint:
 	@tools/install_packages.sh build lint

@@ -10,6 +10,7 @@
 #include "apps/batch_files.h"
 #include "apps/batch_run.h"
 #include "apps/commands.h"
+#include "apps/served_session.h"
 #include "apps/serving_options.h"
 #include "apps/session.h"
 #include "apps/terminal.h"
@@ -28,27 +29,6 @@ struct Options {
   uint64_t seed = 0;
 };
 
-ServedModel served_model(const Session& session, std::vector<std::string> names) {
-  if (names.empty()) {
-    // What people write into "model": the argument itself, or the folder's name.
-    names = {session.options().model};
-    const std::string folder = std::filesystem::canonical(session.path()).filename().string();
-    if (!folder.empty() && folder != names.front()) names.push_back(folder);
-  }
-  return {.names = std::move(names),
-          .tokenizer = &session.require_tokenizer(),
-          .has_chat_form = session.has_chat_form(),
-          .vocab_size = session.info().vocab_size,
-          .sampling = session.defaults().sampling,
-          .eos_ids = session.defaults().eos_ids};
-}
-
-MemoryPlan plan_batch(const Session& session, const ServingOptions& serving) {
-  return plan_default_len(session, [&](int64_t max_model_len) {
-    return session.plan(serving_limits(serving, session, max_model_len));
-  });
-}
-
 std::string count_lines(std::size_t count) { return fmt::format("{} line{}", count, count == 1 ? "" : "s"); }
 
 void run(const Options& options) {
@@ -63,9 +43,8 @@ void run(const Options& options) {
   }
 
   Session session(options.model);
-  ServedModel model = served_model(session, options.served_names);
-  session.load(plan_batch(session, options.serving), serving_settings(options.serving));
-  model.max_model_len = session.engine().options().limits.max_model_len;
+  session.load(plan_serving(session, options.serving), serving_settings(options.serving));
+  const ServedModel model = served_model(session, options.served_names);
   if (output.num_found() > 0) {
     fmt::print(stderr, "gossamer: {} has {} of {} already: going on with the rest\n", options.output,
                output.num_found(), count_lines(input.size()));

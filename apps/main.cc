@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "gossamer " GOSSAMER_VERSION);
   gossamer::apps::add_generate(program);
   gossamer::apps::add_chat(program);
+  gossamer::apps::add_serve(program);
   gossamer::apps::add_batch(program);
   gossamer::apps::add_score(program);
   gossamer::apps::add_quality(program);

@@ -56,6 +56,12 @@ EngineLimits serving_limits(const ServingOptions& options, const Session& sessio
   return limits;
 }
 
+MemoryPlan plan_serving(const Session& session, const ServingOptions& options) {
+  return plan_default_len(session, [&](int64_t max_model_len) {
+    return session.plan(serving_limits(options, session, max_model_len));
+  });
+}
+
 EngineSettings serving_settings(const ServingOptions& options) {
   return {.max_draft_tokens = options.num_speculative_tokens};
 }

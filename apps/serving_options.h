@@ -26,6 +26,9 @@ inline constexpr int64_t kDefaultModelLen = 16384;
 // what fits. 0 asks `plan` for what fits.
 MemoryPlan plan_default_len(const Session& session, const std::function<MemoryPlan(int64_t)>& plan);
 
+// The plan for a session that answers many requests.
+MemoryPlan plan_serving(const Session& session, const ServingOptions& options);
+
 // What the options ask of an engine, for Session::plan and Session::load. max_model_len 0: what fits.
 EngineLimits serving_limits(const ServingOptions& options, const Session& session, int64_t max_model_len);
 EngineSettings serving_settings(const ServingOptions& options);

@@ -220,7 +220,7 @@ void Session::observe(ProductObserver observer) {
   backend_ = create_observing_backend(std::move(backend_), std::move(observer));
 }
 
-void Session::load(const MemoryPlan& plan, const EngineSettings& settings) {
+void Session::load(const MemoryPlan& plan, const EngineSettings& settings, const LoadProgress& progress) {
   note("memory: weights {}, KV cache {} ({} for up to {} sequences of {}), workspace {}",
        format_bytes(plan.weights), format_bytes(plan.kv), count_tokens(plan.limits.kv_cache_tokens),
        plan.limits.max_num_seqs, plan.limits.max_model_len, format_bytes(plan.workspace));
@@ -229,10 +229,13 @@ void Session::load(const MemoryPlan& plan, const EngineSettings& settings) {
   const std::size_t stored = folder_->checkpoint->stored_bytes();
   {
     ProgressLine line(fmt::format("loading {}", format_bytes(stored)));
-    LoadedModel loaded =
-        load_model(*std::exchange(folder_, std::nullopt), *backend_,
-                   {.progress = [&](std::size_t done, std::size_t total) { line.show(done, total); },
-                    .num_threads = options_.num_threads});
+    LoadedModel loaded = load_model(*std::exchange(folder_, std::nullopt), *backend_,
+                                    {.progress =
+                                         [&](std::size_t done, std::size_t total) {
+                                           line.show(done, total);
+                                           if (progress) progress(done, total);
+                                         },
+                                     .num_threads = options_.num_threads});
     engine_ = std::make_unique<Engine>(
         std::move(loaded), *backend_,
         EngineOptions{.limits = plan.limits,

@@ -96,8 +96,8 @@ class Session {
   // From here on `observer` sees what goes through the products. Before load().
   void observe(ProductObserver observer);
 
-  // Loads the weights, showing progress on a terminal, and makes the engine.
-  void load(const MemoryPlan& plan, const EngineSettings& settings = {});
+  // Loads the weights, showing progress on a terminal and to `progress`, and makes the engine.
+  void load(const MemoryPlan& plan, const EngineSettings& settings = {}, const LoadProgress& progress = {});
 
   // With --verbose: a line on standard error.
   template <typename... Args>

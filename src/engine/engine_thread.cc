@@ -31,6 +31,17 @@ Result<RequestId> EngineThread::submit(Request request, OutputSink sink) {
 
 void EngineThread::cancel(RequestId id, std::optional<int> index) { engine_.cancel(id, index); }
 
+EngineHeartbeat EngineThread::heartbeat() const {
+  const EngineClock::time_point start = step_start_;
+  const EngineClock::time_point now = EngineClock::now();
+  const auto seconds_since = [now](EngineClock::time_point time) {
+    return std::chrono::duration<double>(now - time).count();
+  };
+  return {.idle = engine_.idle(),
+          .seconds_in_step = start == EngineClock::time_point{} ? 0.0 : seconds_since(start),
+          .seconds_since_step = seconds_since(step_end_)};
+}
+
 void EngineThread::run() {
   for (;;) {
     {
@@ -38,7 +49,11 @@ void EngineThread::run() {
       wake_.wait(lock, [this] { return stop_ || !engine_.idle(); });
       if (stop_ && engine_.idle()) return;
     }
-    for (Output& output : engine_.step()) {
+    step_start_ = EngineClock::now();
+    std::vector<Output> outputs = engine_.step();
+    step_end_ = EngineClock::now();
+    step_start_ = EngineClock::time_point{};
+    for (Output& output : outputs) {
       if (const auto sink = receiver_of(output)) (*sink)(std::move(output));
     }
   }

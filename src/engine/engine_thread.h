@@ -2,6 +2,7 @@
 // request goes to its own sink. Used by the server and by batch runs.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -18,6 +19,13 @@ namespace gossamer {
 // as many finish reasons behind it as the request has sequences. Must not throw.
 using OutputSink = std::function<void(Output output)>;
 
+// How the thread gets on.
+struct EngineHeartbeat {
+  bool idle = true;                 // there is nothing to do
+  double seconds_in_step = 0.0;     // of the step that runs now; 0: none does
+  double seconds_since_step = 0.0;  // since one ended last, or since the thread began
+};
+
 class EngineThread {
  public:
   // The engine outlives this; nobody else steps it meanwhile.
@@ -30,6 +38,9 @@ class EngineThread {
   // From any thread. Called from a sink it takes effect before the next step. `index`: one of the request's
   // sequences; absent: all. Unknown ids are ignored.
   void cancel(RequestId id, std::optional<int> index = std::nullopt);
+
+  // From any thread; never waits for a step.
+  EngineHeartbeat heartbeat() const;
 
  private:
   struct Receiver {
@@ -44,6 +55,8 @@ class EngineThread {
   std::condition_variable wake_;
   bool stop_ = false;
   std::unordered_map<RequestId, Receiver> receivers_;
+  std::atomic<EngineClock::time_point> step_start_{EngineClock::time_point{}};  // zero: no step runs
+  std::atomic<EngineClock::time_point> step_end_{EngineClock::now()};
   std::thread thread_;
 };
 

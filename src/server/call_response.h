@@ -71,6 +71,8 @@ class CallResponse {
   TokenUsage usage() const;
   // Of the sequences that have ended.
   const CallTimes& times() const { return times_; }
+  // Of the first choice; empty until it has ended.
+  const std::string& finish_reason() const { return choices_.front().finish_reason(); }
   // How often the choices' text had to be recovered from broken Harmony.
   HarmonyRecoveryCounts recoveries() const;
 

@@ -137,4 +137,24 @@ std::optional<std::size_t> JsonFields::choice(std::string_view key,
   fail(key, expected_choice(names));
 }
 
+ApiResult<json::value> parse_json_body(std::string_view body) {
+  if (body.empty())
+    return ApiError{.message = "the body is empty: expected a JSON object (Content-Type: application/json)"};
+  json::parse_options options;
+  options.max_depth = kMaxJsonDepth;
+  json::parser parser({}, options);
+  json::error_code error;
+  const std::size_t used = parser.write_some(body.data(), body.size(), error);
+  if (error) {
+    return ApiError{.message = fmt::format("the body is no JSON: {} at byte {} of {}", error.message(), used,
+                                           body.size())};
+  }
+  const std::size_t rest = body.find_first_not_of(" \n\r\t", used);
+  if (rest != std::string_view::npos) {
+    return ApiError{.message =
+                        fmt::format("the body is no JSON: something follows its end at byte {}", rest)};
+  }
+  return parser.release();
+}
+
 }  // namespace gossamer

@@ -51,6 +51,10 @@ class JsonFields {
   std::string path_;
 };
 
+// A request's body. Boost.JSON refuses what is not UTF-8; nesting deeper than kMaxJsonDepth is refused too.
+inline constexpr std::size_t kMaxJsonDepth = 200;
+ApiResult<json::value> parse_json_body(std::string_view body);
+
 // A value that stands alone (an element of a list, say), with its own path.
 std::string string_at(const json::value& value, const std::string& path);
 int64_t integer_at(const json::value& value, const std::string& path, const IntegerRange& range = {});

@@ -1,0 +1,23 @@
+#include "apps/served_session.h"
+
+#include <filesystem>
+#include <utility>
+
+namespace gossamer::apps {
+
+ServedModel served_model(Session& session, std::vector<std::string> names) {
+  if (names.empty()) {
+    names = {session.options().model};
+    const std::string folder = std::filesystem::weakly_canonical(session.path()).filename().string();
+    if (!folder.empty() && folder != names.front()) names.push_back(folder);
+  }
+  return {.names = std::move(names),
+          .tokenizer = &session.require_tokenizer(),
+          .has_chat_form = session.has_chat_form(),
+          .vocab_size = session.info().vocab_size,
+          .max_model_len = session.engine().options().limits.max_model_len,
+          .sampling = session.defaults().sampling,
+          .eos_ids = session.defaults().eos_ids};
+}
+
+}  // namespace gossamer::apps

@@ -1,0 +1,127 @@
+// Service: the endpoints of `gossamer serve`. Takes requests off an HttpServer, finds the route, checks the
+// key, and answers: at once, or by a CallRun on the model's engine. docs/server.md describes every endpoint.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "http/http_server.h"
+#include "server/api_error.h"
+#include "server/call_run.h"
+#include "server/model_host.h"
+#include "server/openai_call.h"
+#include "server/server_log.h"
+#include "server/server_metrics.h"
+
+namespace gossamer {
+
+struct ServiceOptions {
+  std::string version;
+  std::vector<std::string> api_keys;    // none: everybody may call
+  std::vector<std::string> admin_keys;  // none: nobody may load and unload
+  double request_timeout = 0.0;         // seconds from a request's beginning to its end; 0: none
+  double queue_timeout = 0.0;           // until its first step; 0: none
+  bool log_prompts = false;
+  // Opens what {"model": ...} of /admin/load names; throws Error.
+  std::function<std::unique_ptr<OpenedModel>(const json::object& request)> open_model;
+};
+
+// What is known of a request while it is answered.
+struct RequestScope {
+  std::string id;
+  std::string method;
+  std::string path;
+  std::string client;
+  std::string_view route = "unknown";  // its pattern
+  std::string rest;                    // what a "*" stands for
+  std::string prompt;                  // the body, with --log-prompts
+};
+
+class Service {
+ public:
+  // Both outlive this, and so does whatever `options` refers to.
+  Service(ServiceOptions options, ModelHost& host, ServerLog& log);
+
+  // An HttpHandler.
+  void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
+  // HttpServerOptions::make_error: errors that never reach handle() look like all others.
+  static HttpResponse make_http_error(int status, std::string message);
+
+  // From here on new calls are refused and not ready is what /health/ready says; those that run go on.
+  void drain();
+  // Calls that have not ended.
+  std::size_t num_calls() const;
+  // True when none is left before `deadline`.
+  bool wait_for_calls(std::chrono::steady_clock::time_point deadline) const;
+  void cancel_calls();
+
+ private:
+  enum class Access : uint8_t { kPublic, kKey, kAdmin };
+  using Handler = void (Service::*)(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  struct Route {
+    std::string_view method;
+    std::string_view path;  // "/v1/models/*": the rest, decoded, is RequestScope::rest
+    Access access = Access::kPublic;
+    Handler handler = nullptr;
+  };
+  static const std::vector<Route>& routes();
+
+  void dispatch(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope);
+  std::optional<ApiError> check_access(const HttpRequest& request, Access access) const;
+
+  // Routes.
+  void chat_completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void list_models(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void show_model(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void health(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void health_live(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void health_ready(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void metrics(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void version(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void admin_status(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void admin_load(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void admin_unload(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+
+  using Prepare = std::function<ApiResult<PreparedCall>(const json::value& body, const ServedEngine& engine,
+                                                        const CallIdentity& identity)>;
+  using ErrorBody = json::object (*)(const ApiError&);
+  void run_call(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
+                RequestScope& scope, const Prepare& prepare, ErrorBody error_body);
+
+  // The engine to run on, or why there is none.
+  ApiResult<std::shared_ptr<ServedEngine>> ready_engine() const;
+  ApiError not_ready() const;
+  int retry_seconds(int status) const;
+  HttpResponse error_response(const ApiError& error, ErrorBody body) const;
+  void answer(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
+              HttpResponse response);
+  void answer_json(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
+                   const json::value& body, int status = 200);
+  void fail(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope, const ApiError& error);
+  void on_call_end(int64_t serial, const RequestScope& scope, const CallReport& report);
+  void log_request(const RequestScope& scope, int status, double seconds, json::object more);
+
+  ServiceOptions options_;
+  ModelHost& host_;
+  ServerLog& log_;
+  ServerMetrics metrics_;
+  std::atomic<bool> draining_ = false;
+
+  mutable std::mutex mutex_;  // guards what follows
+  mutable std::condition_variable calls_changed_;
+  std::unordered_map<int64_t, std::weak_ptr<CallRun>> calls_;
+  int64_t next_serial_ = 0;
+  double mean_seconds_ = 1.0;  // of calls, the last ones counting most: what Retry-After is made of
+};
+
+}  // namespace gossamer
