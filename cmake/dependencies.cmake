@@ -22,5 +22,6 @@ if(CMAKE_CROSSCOMPILING)
   target_compile_definitions(gossamer_dependencies INTERFACE FMT_HEADER_ONLY)
 else()  # compiled: header-only costs every file three more seconds
   find_package(fmt REQUIRED)
+  find_package(OpenSSL REQUIRED)  # of the rooms http and above, which cross builds leave out
   target_link_libraries(gossamer_dependencies INTERFACE fmt::fmt)
 endif()

@@ -1,10 +1,13 @@
 // HttpServer: HTTP/1.1, plain or under TLS, over Boost.Beast and Asio. Few threads, any number of
-// connections. Knows nothing of what it carries: every request goes to one handler, with an exchange to
-// answer it by.
+// connections (the process's limit of descriptors is raised as far as it goes). Knows nothing of what it
+// carries: every request goes to one handler, with an exchange to answer it by.
 //
 // What a client does wrong is answered here and never reaches the handler: a head that is no HTTP (400), too
 // large (431), a body too large (413), a request that does not arrive in time (408). A client that does not
 // take what it is sent is cut off after write_timeout.
+//
+// A client that closes its side while an answer is pending counts as gone, also when it has only shut down
+// sending: the two look the same from here, and a model would go on computing for nobody.
 #pragma once
 
 #include <chrono>
@@ -33,7 +36,8 @@ struct HttpServerOptions {
   std::chrono::milliseconds request_timeout{30'000};  // from a request's first byte to its last
   std::chrono::milliseconds idle_timeout{300'000};    // between the requests of a connection
   std::chrono::milliseconds write_timeout{60'000};    // without one byte taken by the client
-  // What has been written and not taken by the client. Beyond it, it is cut off.
+  // Of a stream: what has been written and neither the client nor the system's buffer has taken. Beyond it,
+  // the client is cut off.
   std::size_t max_unsent_bytes = std::size_t{16} << 20;
   // Origins whose pages may call this server ("https://a.example", or "*"); preflights are answered here.
   std::vector<std::string> cors_origins = {};
@@ -42,8 +46,9 @@ struct HttpServerOptions {
 };
 
 // One request being answered: either respond() once, or begin(), write() any number of times and finish().
-// Every member may be called from any thread; after the client has gone they do nothing. An exchange that is
-// dropped unanswered is answered with 500.
+// What does not fit this order does nothing: the first respond() or begin() counts. Every member may be
+// called from any thread, also after the server's end; after the client has gone they do nothing. An exchange
+// that is dropped unanswered is answered with 500, one that was begun is aborted.
 class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
@@ -57,7 +62,8 @@ class HttpExchange {
   // Breaks the connection off: the client must not take what it has got for the whole.
   virtual void abort() = 0;
 
-  // Runs `task` on the connection's strand: such tasks of one exchange never run at the same time.
+  // Runs `task` on the connection's strand: such tasks of one exchange never run at the same time. Also after
+  // the client has gone or the answer is complete; after the server has stopped, `task` is dropped.
   virtual void post(std::function<void()> task) = 0;
 
   // `callback` runs on the strand when the client has gone before the answer was complete; at once if it has.
@@ -90,8 +96,9 @@ class HttpServer {
   // New connections are still taken: somebody must tell them that this server is going away.
   void drain();
 
-  // Closes the port, gives exchanges that are being answered until `grace` to be complete, then cuts them off
-  // and joins the threads.
+  // Closes the port, gives exchanges that are being answered and requests that are arriving until `grace` to
+  // be complete, then cuts them off and joins the threads. Not from a handler. Callbacks of on_disconnect
+  // have run when it returns.
   void stop(std::chrono::milliseconds grace);
 
  private:
