@@ -7,6 +7,7 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -107,7 +108,8 @@ class SessionModel final : public OpenedModel {
     log_.note(fmt::format("model: {} ({}), called {}, loaded in {:.1f} s", name(),
                           session_->info().architecture, fmt::join(served.model.names, ", "),
                           session_->load_seconds()));
-    log_.note(fmt::format("kernels: {}", session_->backend().describe()));
+    std::istringstream kernels(session_->backend().describe());
+    for (std::string line; std::getline(kernels, line);) log_.note("kernels: " + line);
     log_.note(fmt::format("memory: weights {}, KV cache {} for {}, workspace {}", format_bytes(plan.weights),
                           format_bytes(plan.kv), count_tokens(limits.kv_cache_tokens),
                           format_bytes(plan.workspace)));
@@ -192,9 +194,10 @@ void run(Options& options) {
   bool is_starting = true;
   while (wait_unless_interrupted(interrupt, is_starting ? kInterval : std::chrono::milliseconds(-1))) {
     const ModelStatus status = host.status();
+    if (!is_starting || status.state == ModelState::kLoading) continue;
     if (status.state == ModelState::kFailed) throw Error("{}", status.error);
-    is_starting = status.state == ModelState::kLoading;
-    if (!is_starting) log.note("ready");
+    is_starting = false;
+    log.note("ready");
   }
 
   service.drain();
