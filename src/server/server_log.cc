@@ -24,7 +24,9 @@ std::string to_pairs(const json::object& fields) {
     if (value.is_null()) continue;
     out.append(" ").append(key).append("=");
     const json::string* text = value.if_string();
-    if (text == nullptr) {
+    if (value.is_double()) {
+      out += fmt::format("{}", value.as_double());  // 12.5, where JSON's writer has 1.25E1
+    } else if (text == nullptr) {
       out += json::serialize(value);
     } else if (needs_quotes(*text)) {
       out += to_ascii_json(*text);
