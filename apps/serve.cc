@@ -3,10 +3,15 @@
 #include <fmt/ranges.h>
 #include <poll.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -77,6 +82,12 @@ class SessionModel final : public OpenedModel {
   SessionModel(const Options& options, const ModelOptions& model, ServerLog& log)
       : options_(options), log_(log), session_(std::make_shared<Session>(model)) {
     (void)session_->require_tokenizer();
+    const Precision& precision = session_->folder().precision;
+    for (const ResolvedMatrix& matrix : session_->folder().matrices) {
+      formats_.emplace(format_info(precision.format_of(matrix)).name);
+      activations_.emplace(dtype_name(precision.activation_of(matrix)));
+    }
+    kv_cache_ = dtype_name(precision.kv_cache);
   }
 
   std::string name() const override { return session_->options().model; }
@@ -108,8 +119,16 @@ class SessionModel final : public OpenedModel {
     log_.note(fmt::format("model: {} ({}), called {}, loaded in {:.1f} s", name(),
                           session_->info().architecture, fmt::join(served.model.names, ", "),
                           session_->load_seconds()));
+    log_.note(fmt::format("formats: weights {}; activations {}, KV cache {}", fmt::join(formats_, ", "),
+                          fmt::join(activations_, ", "), kv_cache_));
+    // A line for the machine, then one for each format; those that this model has.
     std::istringstream kernels(session_->backend().describe());
-    for (std::string line; std::getline(kernels, line);) log_.note("kernels: " + line);
+    std::string line;
+    for (bool is_first = true; std::getline(kernels, line); is_first = false) {
+      std::string format;
+      std::istringstream(line) >> format;
+      if (is_first || formats_.contains(format)) log_.note("kernels: " + line);
+    }
     log_.note(fmt::format("memory: weights {}, KV cache {} for {}, workspace {}", format_bytes(plan.weights),
                           format_bytes(plan.kv), count_tokens(limits.kv_cache_tokens),
                           format_bytes(plan.workspace)));
@@ -121,6 +140,9 @@ class SessionModel final : public OpenedModel {
   const Options& options_;
   ServerLog& log_;
   std::shared_ptr<Session> session_;
+  std::set<std::string, std::less<>> formats_;  // of the weights
+  std::set<std::string, std::less<>> activations_;
+  std::string kv_cache_;
   std::optional<MemoryPlan> plan_;
 };
 
