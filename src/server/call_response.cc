@@ -64,6 +64,7 @@ bool CallResponse::add(std::size_t prompt, const Output& output) {
   if (output.finish_reason) {
     merge_times(output.times, times_);
     --num_unfinished_;
+    if (num_unfinished_ == 0 && !error_) on_complete();
   }
   return choice.finished() && !was_finished && !output.finish_reason;
 }

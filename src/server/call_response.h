@@ -87,6 +87,9 @@ class CallResponse {
   // `tokenizer` outlives this.
   CallResponse(const Tokenizer& tokenizer, ResponseOptions options);
 
+  // Every sequence has ended and nothing failed; called once, by add().
+  virtual void on_complete() {}
+
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const ResponseOptions& options() const { return options_; }
   // Of prompt p: best_of from p * best_of on.

@@ -23,11 +23,15 @@ void check_name(const std::string& name, const std::string& path) {
   if (!fine) fail_at(path, "1 to 64 letters, digits, underscores, hyphens or dots", &found);
 }
 
+}  // namespace
+
 std::string required_name(const JsonFields& fields, std::string_view key) {
   std::string name = fields.required_string(key);
   check_name(name, fields.path_of(key));
   return name;
 }
+
+namespace {
 
 // The text of a part of a message's content.
 std::string read_part(const json::value& value, const std::string& path) {

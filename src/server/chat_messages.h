@@ -2,6 +2,8 @@
 // openai_request.cc.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/json_fields.h"
@@ -10,6 +12,7 @@
 namespace gossamer {
 
 // These throw ApiError.
+std::string required_name(const JsonFields& fields, std::string_view key);  // of a function, or of a user
 std::vector<ChatMessage> read_messages(const JsonFields& body);
 std::vector<ChatTool> read_tools(const JsonFields& body);
 ToolChoice read_tool_choice(const JsonFields& body, const std::vector<ChatTool>& tools);

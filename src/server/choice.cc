@@ -46,8 +46,7 @@ void Choice::flush() {
     const PlainPiece piece = plain_->flush();
     take_content(piece.text, piece.first_token, piece.num_tokens);
   }
-  content_ += stops_.flush();
-  release_tokens(content_.size());
+  append_content(stops_.flush());
 }
 
 void Choice::take(const ChatDelta& delta) {
@@ -55,11 +54,13 @@ void Choice::take(const ChatDelta& delta) {
     case ChatDelta::Kind::kRole:
       return;
     case ChatDelta::Kind::kReasoning:
+      begin_part(ChoicePart::Kind::kReasoning, reasoning_.size());
       reasoning_ += delta.text;
       return;
     case ChatDelta::Kind::kContent:
       return take_content(delta.text, delta.first_token, delta.num_tokens);
     case ChatDelta::Kind::kToolCall:
+      begin_part(ChoicePart::Kind::kToolCall, tool_calls_.size());
       tool_calls_.push_back({.id = fmt::format("{}{}", options_.call_id_prefix, tool_calls_.size()),
                              .function = delta.text,
                              .arguments = {}});
@@ -75,8 +76,19 @@ void Choice::take_content(const std::string& text, int64_t first_token, int64_t 
   for (int64_t token = first_token; options_.logprobs && token < first_token + num_tokens; ++token)
     held_tokens_.push_back({.token = token, .begin = num_content_bytes_});
   num_content_bytes_ += text.size();
-  content_ += stops_.push(text);
+  append_content(stops_.push(text));
+}
+
+void Choice::append_content(const std::string& text) {
+  if (!text.empty()) begin_part(ChoicePart::Kind::kContent, content_.size());
+  content_ += text;
   release_tokens(content_.size());
+}
+
+// Unless what comes belongs to the part that there is: every call is a part of its own.
+void Choice::begin_part(ChoicePart::Kind kind, std::size_t begin) {
+  if (parts_.empty() || parts_.back().kind != kind || kind == ChoicePart::Kind::kToolCall)
+    parts_.push_back({.kind = kind, .begin = begin});
 }
 
 // Those whose text begins before `end`.

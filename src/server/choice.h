@@ -39,6 +39,14 @@ struct ContentToken {
   std::size_t begin = 0;  // byte of the content where its text begins (Choice::is_plain)
 };
 
+// Text of one kind without text of another between, or one call. The parts of a choice are its answer in the
+// order in which it was given.
+struct ChoicePart {
+  enum class Kind : uint8_t { kReasoning, kContent, kToolCall };
+  Kind kind = Kind::kContent;
+  std::size_t begin = 0;  // byte of Choice::reasoning or content, up to the next of its kind; index of a call
+};
+
 // How much of a choice a stream has sent.
 struct ChoiceCursor {
   std::size_t content = 0;
@@ -82,12 +90,15 @@ class Choice {
   const std::string& content() const { return content_; }
   const std::string& reasoning() const { return reasoning_; }
   const std::vector<ToolCall>& tool_calls() const { return tool_calls_; }
+  const std::vector<ChoicePart>& parts() const { return parts_; }
   // With logprobs. A token cut away by a stop string is none; in plain text the token
   // that ended it is the last one, though it has no text.
   const std::vector<ContentToken>& content_tokens() const { return content_tokens_; }
 
   // All that was sampled, headers and end included, up to a stop string.
   const std::vector<int32_t>& token_ids() const { return token_ids_; }
+  // With logprobs, of token_ids.
+  const std::vector<TokenLogprobs>& token_logprobs() const { return logprobs_; }
   int64_t num_reasoning_tokens() const { return chat_ ? chat_->num_reasoning_tokens() : 0; }
   HarmonyRecoveryCounts recoveries() const { return chat_ ? chat_->recoveries() : HarmonyRecoveryCounts{}; }
   // With logprobs, over token_ids: what best_of compares.
@@ -101,6 +112,8 @@ class Choice {
   void flush();
   void take(const ChatDelta& delta);
   void take_content(const std::string& text, int64_t first_token, int64_t num_tokens);
+  void append_content(const std::string& text);
+  void begin_part(ChoicePart::Kind kind, std::size_t begin);
   void release_tokens(std::size_t end);
   void finish(const Output& output);
 
@@ -112,6 +125,7 @@ class Choice {
   std::string content_;
   std::string reasoning_;
   std::vector<ToolCall> tool_calls_;
+  std::vector<ChoicePart> parts_;
   std::string finish_reason_;
 
   std::vector<int32_t> token_ids_;

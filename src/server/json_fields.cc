@@ -41,6 +41,12 @@ std::string expected_choice(const std::vector<std::string_view>& names) {
 
 }  // namespace
 
+std::string shortened(std::string_view text) {
+  std::string out;
+  utf8_append_lossy(text.substr(0, kMaxQuoted), out);
+  return text.size() <= kMaxQuoted ? out : out + "...";
+}
+
 void fail_at(const std::string& path, std::string_view expected, const json::value* found) {
   throw ApiError{.message = fmt::format("{}: expected {}, found {}", path.empty() ? "the request" : path,
                                         expected, quote(found)),

@@ -59,6 +59,9 @@ ApiResult<json::value> parse_json_body(std::string_view body);
 std::string string_at(const json::value& value, const std::string& path);
 int64_t integer_at(const json::value& value, const std::string& path, const IntegerRange& range = {});
 
+// Text from outside as a message quotes it: valid UTF-8, its beginning where it is long.
+std::string shortened(std::string_view text);
+
 // Throws "PATH: expected EXPECTED, found VALUE". Long values are cut; nullptr: nothing was found.
 [[noreturn]] void fail_at(const std::string& path, std::string_view expected, const json::value* found);
 

@@ -10,15 +10,14 @@
 #include "base/utf8.h"
 
 namespace gossamer {
-namespace {
 
-// JSON has no infinity: a token that cannot come gets what OpenAI's API gives for it. Of the doubles that
-// round to the float the one with the fewest digits, which is all that the float knows.
 double json_logprob(float logprob) {
   constexpr double kImpossible = -9999.0;
   if (!std::isfinite(logprob)) return kImpossible;
   return std::max(kImpossible, std::strtod(fmt::format("{}", logprob).c_str(), nullptr));
 }
+
+namespace {
 
 json::object named_logprob(const Tokenizer& tokenizer, const TokenLogprobs::Entry& entry) {
   const std::string_view bytes = tokenizer.token_bytes(entry.id);

@@ -1,5 +1,5 @@
-// Log-probabilities in the two forms that OpenAI's API has for them. A part of chat_response.cc and
-// completion_response.cc.
+// Log-probabilities in the two forms that OpenAI's API has for them. A part of the responses of the
+// endpoints.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,10 @@
 #include "text/tokenizer.h"
 
 namespace gossamer {
+
+// JSON has no infinity: a token that cannot come gets what OpenAI's API gives for it. Of the doubles that
+// round to the float the one with the fewest digits, which is all that the float knows.
+double json_logprob(float logprob);
 
 // An element of a chat choice's logprobs.content: {"token", "logprob", "bytes", "top_logprobs": [...]}. A
 // token that is a part of a character has U+FFFD in "token" and tells by "bytes" what it is.

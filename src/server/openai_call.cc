@@ -53,24 +53,32 @@ ApiResult<Prompts> encode_prompts(const CompletionRequest& request, const Served
   return prompts;
 }
 
-ApiResult<PreparedCall> prepare_chat(const json::value& body, const ServedModel& model,
-                                     const CallIdentity& identity) {
-  ApiResult<ChatRequest> parsed = parse_chat_request(body);
-  if (!parsed.ok()) return parsed.error();
-  const ChatRequest& request = parsed.value();
+}  // namespace
+
+ApiResult<PreparedCall> prepare_chat_request(const ChatRequest& request, const ServedModel& model,
+                                             const CallIdentity& identity, ResponseOptions& response) {
   if (auto error = check_model_name(request.common, model)) return *std::move(error);
   if (auto error = check_enforceable(request)) return *std::move(error);
   ApiResult<std::vector<int32_t>> prompt = render_chat_prompt(request, model);
   if (!prompt.ok()) return prompt.error();
 
-  ResponseOptions response;
   response.choice.harmony = true;
   for (const ChatTool* tool : visible_tools(request))
     response.choice.functions.push_back(tool->function.name);
   Prompts prompts;
   prompts.push_back(std::move(prompt).value());
-  ApiResult<PreparedCall> call =
-      prepare_requests(request.common, std::move(prompts), "messages", model, identity, response);
+  return prepare_requests(request.common, std::move(prompts), "messages", model, identity, response);
+}
+
+namespace {
+
+ApiResult<PreparedCall> prepare_chat(const json::value& body, const ServedModel& model,
+                                     const CallIdentity& identity) {
+  ApiResult<ChatRequest> parsed = parse_chat_request(body);
+  if (!parsed.ok()) return parsed.error();
+  const ChatRequest& request = parsed.value();
+  ResponseOptions response;
+  ApiResult<PreparedCall> call = prepare_chat_request(request, model, identity, response);
   if (!call.ok()) return call;
   PreparedCall prepared = std::move(call).value();
   prepared.response =

@@ -14,6 +14,7 @@
 #include "engine/request.h"
 #include "server/api_error.h"
 #include "server/call_response.h"
+#include "server/openai_request.h"
 #include "server/served_model.h"
 
 namespace gossamer {
@@ -35,6 +36,11 @@ struct PreparedCall {
 // Everything that can be refused without running it is refused here. The model outlives the call.
 ApiResult<PreparedCall> prepare_call(Endpoint endpoint, const json::value& body, const ServedModel& model,
                                      const CallIdentity& identity);
+
+// For endpoints whose requests become conversations: all that prepare_call does for a chat but the response,
+// which the caller makes out of what `response` was filled in with.
+ApiResult<PreparedCall> prepare_chat_request(const ChatRequest& request, const ServedModel& model,
+                                             const CallIdentity& identity, ResponseOptions& response);
 
 // 24 hexadecimal digits that nothing else has.
 std::string random_id();

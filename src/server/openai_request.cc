@@ -8,6 +8,7 @@
 
 #include "server/chat_messages.h"
 #include "server/json_fields.h"
+#include "server/refused_fields.h"
 
 namespace gossamer {
 namespace {
@@ -16,14 +17,6 @@ constexpr int64_t kMaxChoices = 128;
 constexpr int64_t kMaxTopLogprobs = 20;
 constexpr std::size_t kMaxStops = 4;
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
-
-// Documented fields whose effect is not to be had here. The neutral values are those by which a request says
-// that it does not want it; anything else is refused, since an answer without it would be another answer.
-struct RefusedField {
-  std::string_view name;
-  std::vector<std::string_view> neutral = {};  // serialized
-  std::string_view instead = {};
-};
 
 const std::vector<RefusedField> kRefusedEverywhere = {
     {"use_beam_search", {"false"}, "best_of chooses among samples"},
@@ -61,24 +54,6 @@ const std::vector<RefusedField> kRefusedInCompletions = {
     {"prompt_embeds", {}},
     {"response_format", {"{\"type\":\"text\"}"}, "not supported yet"},
 };
-
-void refuse(const JsonFields& body, const std::vector<RefusedField>& refused) {
-  for (const RefusedField& field : refused) {
-    const json::value* value = body.find(field.name);
-    if (value == nullptr) continue;
-    // Neutral values are short: a long one need not be serialized to see that it is none.
-    const bool is_short = !value->is_string() || value->get_string().size() < 16;
-    const bool is_small = !value->is_array() || value->get_array().size() < 2;
-    const std::string text = is_short && is_small ? json::serialize(*value) : std::string();
-    bool neutral = false;
-    for (const std::string_view allowed : field.neutral) neutral = neutral || text == allowed;
-    if (neutral) continue;
-    throw ApiError{.message = fmt::format("{}: this server does not support it{}{}; leave it out", field.name,
-                                          field.instead.empty() ? "" : ": ", field.instead),
-                   .param = std::string(field.name),
-                   .code = "unsupported_parameter"};
-  }
-}
 
 std::optional<float> read_float(const JsonFields& body, std::string_view key) {
   const std::optional<double> number = body.number(key);
