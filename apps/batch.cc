@@ -15,6 +15,7 @@
 #include "apps/terminal.h"
 #include "apps/text_files.h"
 #include "base/error.h"
+#include "server/grammar_cache.h"
 
 namespace gossamer::apps {
 namespace {
@@ -28,7 +29,7 @@ struct Options {
   uint64_t seed = 0;
 };
 
-ServedModel served_model(const Session& session, std::vector<std::string> names) {
+ServedModel served_model(const Session& session, GrammarCache& grammars, std::vector<std::string> names) {
   if (names.empty()) {
     // What people write into "model": the argument itself, or the folder's name.
     names = {session.options().model};
@@ -37,6 +38,7 @@ ServedModel served_model(const Session& session, std::vector<std::string> names)
   }
   return {.names = std::move(names),
           .tokenizer = &session.require_tokenizer(),
+          .grammars = &grammars,
           .has_chat_form = session.has_chat_form(),
           .vocab_size = session.info().vocab_size,
           .sampling = session.defaults().sampling,
@@ -63,7 +65,8 @@ void run(const Options& options) {
   }
 
   Session session(options.model);
-  ServedModel model = served_model(session, options.served_names);
+  GrammarCache grammars(session.require_tokenizer());
+  ServedModel model = served_model(session, grammars, options.served_names);
   session.load(plan_batch(session, options.serving), serving_settings(options.serving));
   model.max_model_len = session.engine().options().limits.max_model_len;
   if (output.num_found() > 0) {
