@@ -16,6 +16,7 @@
 #include "apps/terminal.h"
 #include "apps/text_files.h"
 #include "base/error.h"
+#include "server/grammar_cache.h"
 
 namespace gossamer::apps {
 namespace {
@@ -44,7 +45,8 @@ void run(const Options& options) {
 
   Session session(options.model);
   session.load(plan_serving(session, options.serving), serving_settings(options.serving));
-  const ServedModel model = served_model(session, options.served_names);
+  GrammarCache grammars(session.require_tokenizer());
+  const ServedModel model = served_model(session, grammars, options.served_names);
   if (output.num_found() > 0) {
     fmt::print(stderr, "gossamer: {} has {} of {} already: going on with the rest\n", options.output,
                output.num_found(), count_lines(input.size()));

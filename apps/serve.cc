@@ -14,6 +14,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "base/error.h"
 #include "base/system_memory.h"
 #include "http/http_server.h"
+#include "server/grammar_cache.h"
 #include "server/model_host.h"
 #include "server/server_log.h"
 #include "server/service.h"
@@ -103,12 +105,16 @@ class SessionModel final : public OpenedModel {
     settings.max_waiting_tokens = options_.max_waiting_tokens;
     session_->load(plan, settings, progress);
     auto served = std::make_shared<ServedEngine>();
-    served->model = served_model(*session_, options_.served_names);
+    auto owner = std::make_shared<std::pair<std::shared_ptr<Session>, GrammarCache>>(
+        std::piecewise_construct, std::forward_as_tuple(session_),
+        std::forward_as_tuple(session_->require_tokenizer()));
+    owner->second.warm();
+    served->model = served_model(*session_, owner->second, options_.served_names);
     served->model.date = date_of(options_.current_date);
     served->engine = &session_->engine();
     served->created = static_cast<int64_t>(std::time(nullptr));
     describe(plan, *served);
-    served->owner = session_;
+    served->owner = owner;
     served->thread = std::make_unique<EngineThread>(*served->engine);
     return served;
   }

@@ -5,7 +5,7 @@
 
 namespace gossamer::apps {
 
-ServedModel served_model(Session& session, std::vector<std::string> names) {
+ServedModel served_model(Session& session, GrammarCache& grammars, std::vector<std::string> names) {
   if (names.empty()) {
     names = {session.options().model};
     const std::string folder = std::filesystem::weakly_canonical(session.path()).filename().string();
@@ -13,6 +13,7 @@ ServedModel served_model(Session& session, std::vector<std::string> names) {
   }
   return {.names = std::move(names),
           .tokenizer = &session.require_tokenizer(),
+          .grammars = &grammars,
           .has_chat_form = session.has_chat_form(),
           .vocab_size = session.info().vocab_size,
           .max_model_len = session.engine().options().limits.max_model_len,

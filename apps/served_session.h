@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "apps/session.h"
+#include "server/grammar_cache.h"
 #include "server/served_model.h"
 
 namespace gossamer::apps {
 
-// Of a loaded session, which outlives it. `names`: what requests may call the model; none: the argument
-// itself, and the folder's name.
-ServedModel served_model(Session& session, std::vector<std::string> names);
+// Of a loaded session; it and `grammars` outlive the result. `names`: what requests may call the model; none:
+// the argument itself, and the folder's name.
+ServedModel served_model(Session& session, GrammarCache& grammars, std::vector<std::string> names);
 
 }  // namespace gossamer::apps

@@ -453,7 +453,9 @@ void Engine::advance(StepSequence& step, const StepLogits& step_logits, Sampler&
   if (mask != nullptr && !mask->error.empty()) return fail(step, mask->error);
   for (int64_t accepted = 0;; ++accepted) {
     const std::span<const float> row = row_of(num_known - 1 + accepted);
-    const bool too_early = sequence.num_output() < request.min_new_tokens;
+    // Where a grammar has come to its end there is nothing else to say.
+    const bool too_early = sequence.num_output() < request.min_new_tokens &&
+                           (mask == nullptr || allows_other(mask->mask, request.stop_token_ids));
     const Result<int32_t> sampled = sampler.sample(
         {.logits = row,
          .maxima = of_position(step_logits.maxima, num_known - 1 + accepted),

@@ -44,7 +44,7 @@ inline constexpr int kMaxSequencesPerRequest = 128;
 struct Request {
   std::vector<int32_t> prompt;
   int64_t max_new_tokens = 0;  // 0: only the prompt is computed
-  int64_t min_new_tokens = 0;  // before so many, no stop token is sampled
+  int64_t min_new_tokens = 0;  // before so many, no stop token is sampled where the constraint allows another
   int num_sequences = 1;       // answers to the same prompt; the seed of answer i is sampling.seed + i
   SamplingParams sampling;
   std::vector<int32_t> stop_token_ids;  // sampled tokens that end a sequence; they are part of the output

@@ -15,6 +15,18 @@ inline bool is_allowed(std::span<const uint64_t> mask, int32_t id) {
   return (mask[static_cast<std::size_t>(id) / 64] >> (static_cast<std::size_t>(id) % 64) & 1) != 0;
 }
 
+// Whether `mask` leaves a token that is none of `ids`.
+inline bool allows_other(std::span<const uint64_t> mask, std::span<const int32_t> ids) {
+  for (std::size_t word = 0; word < mask.size(); ++word) {
+    uint64_t bits = mask[word];
+    for (const int32_t id : ids) {
+      if (static_cast<std::size_t>(id) / 64 == word) bits &= ~(uint64_t{1} << (id % 64));
+    }
+    if (bits != 0) return true;
+  }
+  return false;
+}
+
 // Belongs to one sequence. Called on a thread of the engine's own, one call at a time, while the forward pass
 // that gives the logits runs.
 class TokenConstraint {

@@ -10,6 +10,7 @@
 // and a call that would nest deeper than `max_depth` allows for finishing is not taken.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -74,6 +75,10 @@ class Grammar {
   uint32_t max_height() const { return max_height_; }
   uint32_t num_nodes() const { return static_cast<uint32_t>(nodes_.size()); }
   const Node& node(NodeId id) const { return nodes_[id]; }
+  std::size_t num_bytes() const {
+    return edges_.capacity() * sizeof(ByteEdge) + calls_.capacity() * sizeof(GrammarCall) +
+           epsilons_.capacity() * sizeof(NodeId) + nodes_.capacity() * sizeof(Node);
+  }
 
  private:
   friend class GrammarBuilder;

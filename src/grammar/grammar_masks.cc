@@ -46,7 +46,7 @@ std::shared_ptr<const LocalMask> GrammarMasks::nested(Machine& machine, const st
 
 std::size_t GrammarMasks::num_bytes() const {
   const std::lock_guard lock(mutex_);
-  return num_bytes_;
+  return grammar_.num_bytes() + num_bytes_;
 }
 
 }  // namespace gossamer

@@ -29,6 +29,7 @@ class GrammarMasks {
   std::shared_ptr<const LocalMask> nested(Machine& machine, const std::vector<NodeId>& nodes,
                                           uint32_t depth) const;
 
+  // Of the grammar and the masks found so far.
   std::size_t num_bytes() const;
 
  private:

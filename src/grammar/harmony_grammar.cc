@@ -53,7 +53,7 @@ class HarmonyBuilder {
     const NodeId value_end = builder_.add_node();
     const bool by_schema = options_.answer_format == HarmonyAnswerFormat::kJsonSchema;
     const json::value schema = by_schema ? options_.answer_schema : any_object();
-    builder_.add_call(text, add_json_schema(builder_, schema, options_.json), value_end);
+    builder_.add_call(text, add_value(schema), value_end);
     builder_.add_epsilon(builder_.add_mark(value_end, Mark::kReturn), end);
   }
 
@@ -70,10 +70,8 @@ class HarmonyBuilder {
     const NodeId channel = builder_.add_literal(builder_.add_mark(next, Mark::kChannel), "commentary");
     std::optional<NodeId> object;
     for (const HarmonyToolGrammar& tool : options_.tools) {
-      if (!tool.parameters && !object) object = add_json_schema(builder_, any_object(), options_.json);
-      const NodeId arguments = tool.parameters
-                                   ? add_json_schema(builder_, object_schema(*tool.parameters), options_.json)
-                                   : *object;
+      if (!tool.parameters && !object) object = add_value(any_object());
+      const NodeId arguments = tool.parameters ? add_value(object_schema(*tool.parameters)) : *object;
       const std::string recipient = " to=" + tool.recipient;
       const NodeId header_end = builder_.add_literal(channel, recipient);
       const NodeId before_channel = builder_.add_mark(builder_.add_literal(next, recipient), Mark::kChannel);
@@ -91,10 +89,14 @@ class HarmonyBuilder {
     return builder_.add_mark(typed, Mark::kMessage);
   }
 
+  NodeId add_value(const json::value& schema) {
+    return add_json_schema(builder_, schema, options_.json, budget_);
+  }
   static json::value any_object() { return json::object{{"type", "object"}}; }
 
   const HarmonyGrammarOptions& options_;
   GrammarBuilder builder_;
+  WorkBudget budget_;
 };
 
 RequestError invalid(std::string message) { return {RequestErrorKind::kInvalid, std::move(message)}; }
@@ -113,6 +115,7 @@ Result<Grammar> harmony_grammar(const HarmonyGrammarOptions& options) {
   if (required && options.tools.empty()) return invalid("a call is required, and no tool is declared");
   // Each schema by itself first, so that a mistake is reported with its place, and one that nothing satisfies
   // is not merely left out.
+  WorkBudget budget;
   if (options.tool_choice != HarmonyToolChoice::kNone) {
     for (const HarmonyToolGrammar& tool : options.tools) {
       if (!is_header_word(tool.recipient))
@@ -121,12 +124,13 @@ Result<Grammar> harmony_grammar(const HarmonyGrammarOptions& options) {
                         "<, > and |",
                         tool.recipient));
       if (!tool.parameters) continue;
-      const Result<Grammar> alone = json_schema_grammar(object_schema(*tool.parameters), options.json);
+      const Result<Grammar> alone =
+          json_schema_grammar(object_schema(*tool.parameters), options.json, budget);
       if (!alone.ok()) return invalid(fmt::format("tool \"{}\": {}", tool.recipient, alone.error().message));
     }
   }
   if (options.answer_format == HarmonyAnswerFormat::kJsonSchema && !required) {
-    const Result<Grammar> alone = json_schema_grammar(options.answer_schema, options.json);
+    const Result<Grammar> alone = json_schema_grammar(options.answer_schema, options.json, budget);
     if (!alone.ok()) return invalid(fmt::format("response_format: {}", alone.error().message));
   }
   try {

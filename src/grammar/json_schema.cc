@@ -6,16 +6,23 @@
 
 namespace gossamer {
 
-NodeId add_json_schema(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options) {
-  return SchemaCompiler(builder, schema, options).compile();
+NodeId add_json_schema(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options,
+                       WorkBudget& budget) {
+  return SchemaCompiler(builder, schema, options, budget).compile();
 }
 
 Result<Grammar> json_schema_grammar(const json::value& schema, const JsonOptions& options) {
+  WorkBudget budget;
+  return json_schema_grammar(schema, options, budget);
+}
+
+Result<Grammar> json_schema_grammar(const json::value& schema, const JsonOptions& options,
+                                    WorkBudget& budget) {
   try {
     GrammarBuilder builder;
     const NodeId root = builder.add_node();
     const NodeId after = builder.add_node();
-    builder.add_call(root, add_json_schema(builder, schema, options), after);
+    builder.add_call(root, add_json_schema(builder, schema, options, budget), after);
     builder.set_accepting(builder.add_mark(after, Mark::kEndOfText));
     return std::move(builder).finish(root, call_depth(options));
   } catch (const GrammarError& error) {

@@ -31,12 +31,16 @@ struct JsonOptions {
 // A document by `schema`, then <|endoftext|>. The error says which part of the schema is not supported and
 // why.
 Result<Grammar> json_schema_grammar(const json::value& schema, const JsonOptions& options = {});
+// One of several schemas that together may take no longer than one.
+Result<Grammar> json_schema_grammar(const json::value& schema, const JsonOptions& options,
+                                    WorkBudget& budget);
 // Any object, then <|endoftext|>: response_format json_object.
 Result<Grammar> json_object_grammar(const JsonOptions& options = {});
 
 // For grammars with more around it: the node that begins a value by `schema` (any object if it is {"type":
 // "object"}). Throws GrammarError.
-NodeId add_json_schema(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options);
+NodeId add_json_schema(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options,
+                       WorkBudget& budget);
 
 // The depth that finish() must allow for a document: the text of an innermost string is a call too.
 inline uint32_t call_depth(const JsonOptions& options) { return options.max_depth + 1; }

@@ -97,7 +97,7 @@ ClassItem spaces() {
 
 class Parser {
  public:
-  explicit Parser(std::string_view pattern) {
+  Parser(std::string_view pattern, Regex::Match match) : match_(match) {
     if (!utf8_is_valid(pattern)) throw GrammarError("the pattern is not valid UTF-8");
     const char* p = pattern.data();
     while (p != pattern.data() + pattern.size()) text_.push_back(utf8_decode_valid(p));
@@ -129,10 +129,10 @@ class Parser {
     return text_[at_++];
   }
 
-  // Without an anchor anything may stand before and behind what matches.
   std::unique_ptr<Node> parse_anchored_alternative() {
     auto whole = std::make_unique<Node>();
     const auto add_anything = [&] {
+      if (match_ == Regex::Match::kWhole) return;
       whole->children.push_back(make_repeat(make_class(CodePoints::all()), 0, kUnbounded));
     };
     if (!take('^')) add_anything();
@@ -361,6 +361,7 @@ class Parser {
     return *kept;
   }
 
+  Regex::Match match_;
   std::u32string text_;
   std::size_t at_ = 0;
   std::optional<ClassItem> digits_;
@@ -417,7 +418,7 @@ const Node& unwrap(const Node& node) {
 
 }  // namespace
 
-Regex::Regex(std::string_view pattern) : root_(Parser(pattern).parse()) {}
+Regex::Regex(std::string_view pattern, Match match) : root_(Parser(pattern, match).parse()) {}
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;

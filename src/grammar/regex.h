@@ -23,8 +23,13 @@ namespace gossamer {
 
 class Regex {
  public:
+  enum class Match : uint8_t {
+    kAnywhere,  // without an anchor anything may stand before and behind what matches
+    kWhole,     // anchors at the ends say what holds anyway
+  };
+
   // Throws GrammarError saying what is not supported, and where in the pattern.
-  explicit Regex(std::string_view pattern);
+  explicit Regex(std::string_view pattern, Match match = Match::kAnywhere);
   ~Regex();
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
@@ -33,7 +38,7 @@ class Regex {
   // large.
   Dfa json_text(WorkBudget& budget) const;
 
-  // Exactly the matching text, as plain UTF-8. For grammars of numbers.
+  // Exactly the matching text, as plain UTF-8. For grammars of numbers and of whole outputs.
   Dfa plain_text(WorkBudget& budget) const;
 
   // If the whole text is one class repeated, ^[a-z]{1,64}$: repetitions are then counted while matching and

@@ -20,8 +20,9 @@ namespace gossamer {
 
 class SchemaCompiler {
  public:
-  SchemaCompiler(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options)
-      : builder_(builder), document_(schema), options_(options) {}
+  SchemaCompiler(GrammarBuilder& builder, const json::value& schema, const JsonOptions& options,
+                 WorkBudget& budget)
+      : builder_(builder), document_(schema), options_(options), budget_(budget) {}
 
   // The node that begins a value by the whole schema.
   NodeId compile();
@@ -57,7 +58,7 @@ class SchemaCompiler {
   std::unordered_map<std::string, NodeId> entries_;  // by the schema's text
   std::deque<Pending> pending_;
   std::optional<NodeId> line_space_;
-  WorkBudget budget_;
+  WorkBudget& budget_;
 };
 
 // Keywords whose value is a natural number; `missing` if the keyword is not there.

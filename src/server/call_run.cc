@@ -106,8 +106,9 @@ void CallRun::end(bool disconnected) {
     response.headers.insert(response.headers.end(), context_.headers.begin(), context_.headers.end());
     context_.exchange->respond(std::move(response));
   } else if (!disconnected) {
-    context_.exchange->respond(
-        {.headers = context_.headers, .body = json::serialize(call_.response->to_json())});
+    json::value body = call_.response->to_json();
+    if (call_.in_list) body = json::array{std::move(body)};
+    context_.exchange->respond({.headers = context_.headers, .body = json::serialize(body)});
   }
   // The engine goes first: whoever waits for the end of the call must find it free.
   context_.engine.reset();

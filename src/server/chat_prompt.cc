@@ -45,6 +45,18 @@ void append_assistant(const ChatMessage& message, bool keep_reasoning, std::vect
   }
 }
 
+// What the model is told of a response_format: "## name", the description as comments, the schema.
+std::string format_section(const ResponseFormat& format) {
+  std::string text = fmt::format("## {}\n\n", format.name);
+  std::string_view left = format.description;
+  while (!left.empty()) {
+    const std::size_t end = std::min(left.find('\n'), left.size());
+    text += fmt::format("// {}\n", left.substr(0, end));
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+  return text + (format.schema.is_null() ? R"({"type":"object"})" : json::serialize(format.schema));
+}
+
 }  // namespace
 
 std::vector<const ChatTool*> visible_tools(const ChatRequest& request) {
@@ -79,7 +91,9 @@ std::vector<HarmonyMessage> to_harmony(const ChatRequest& request, const ServedM
     for (const ChatTool* tool : tools) functions.tools.push_back(tool->function);
     developer.tools.emplace(kFunctions, std::move(functions));
   }
-  if (developer.instructions || !developer.tools.empty())
+  if (request.response_format.type == ResponseFormat::kJsonSchema)
+    developer.response_formats = format_section(request.response_format);
+  if (developer.instructions || !developer.tools.empty() || developer.response_formats)
     out.push_back({.role = HarmonyRole::kDeveloper, .content = {std::move(developer)}});
 
   // Behind the last final answer; all where there is none.

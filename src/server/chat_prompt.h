@@ -15,9 +15,9 @@ namespace gossamer {
 // The tools that the model is told of: none under tool_choice none, else those that tool_choice allows.
 std::vector<const ChatTool*> visible_tools(const ChatRequest& request);
 
-// The conversation in Harmony's messages. System and developer messages that come first, and the tools, make
-// its developer message; later ones stand where they are. Reasoning is kept until a final answer follows it:
-// tool calls belong to a line of thought that goes on, an answer ends it.
+// The conversation in Harmony's messages. System and developer messages that come first, the tools and the
+// schema of response_format make its developer message; later ones stand where they are. Reasoning is kept
+// until a final answer follows it: tool calls belong to a line of thought that goes on, an answer ends it.
 std::vector<HarmonyMessage> to_harmony(const ChatRequest& request, const ServedModel& model);
 
 // The error says that a model has no chat form, or that the format does not allow a message.

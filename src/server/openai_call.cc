@@ -6,6 +6,7 @@
 #include "server/chat_prompt.h"
 #include "server/chat_response.h"
 #include "server/completion_response.h"
+#include "server/constraints.h"
 #include "server/openai_request.h"
 #include "server/prepare_requests.h"
 
@@ -13,28 +14,6 @@ namespace gossamer {
 namespace {
 
 using Prompts = std::vector<std::vector<int32_t>>;
-
-// What only constrained decoding can promise is refused until there is such a thing: an answer that happens
-// to be as asked would be luck.
-std::optional<ApiError> check_enforceable(const ChatRequest& request) {
-  const auto refusal = [](std::string param, std::string_view what) {
-    return ApiError{.message = fmt::format("{}: {} is not supported yet", param, what),
-                    .param = std::move(param),
-                    .code = "unsupported_parameter"};
-  };
-  if (request.tool_choice.mode == ToolChoice::kRequired)
-    return refusal("tool_choice", "a required tool call");
-  if (request.tool_choice.mode == ToolChoice::kNamed) return refusal("tool_choice", "a required function");
-  if (request.response_format.type == ResponseFormat::kJsonObject)
-    return refusal("response_format", "json_object");
-  if (request.response_format.type == ResponseFormat::kJsonSchema)
-    return refusal("response_format", "json_schema");
-  for (std::size_t i = 0; i < request.tools.size(); ++i) {
-    if (request.tools[i].strict)
-      return refusal(fmt::format("tools[{}].function.strict", i), "keeping to a schema");
-  }
-  return std::nullopt;
-}
 
 ApiResult<Prompts> encode_prompts(const CompletionRequest& request, const ServedModel& model) {
   Prompts prompts;
@@ -58,16 +37,22 @@ ApiResult<Prompts> encode_prompts(const CompletionRequest& request, const Served
 ApiResult<PreparedCall> prepare_chat_request(const ChatRequest& request, const ServedModel& model,
                                              const CallIdentity& identity, ResponseOptions& response) {
   if (auto error = check_model_name(request.common, model)) return *std::move(error);
-  if (auto error = check_enforceable(request)) return *std::move(error);
   ApiResult<std::vector<int32_t>> prompt = render_chat_prompt(request, model);
   if (!prompt.ok()) return prompt.error();
+  const ApiResult<OutputConstraint> constraint = constrain_chat(request, model);
+  if (!constraint.ok()) return constraint.error();
 
   response.choice.harmony = true;
   for (const ChatTool* tool : visible_tools(request))
     response.choice.functions.push_back(tool->function.name);
   Prompts prompts;
   prompts.push_back(std::move(prompt).value());
-  return prepare_requests(request.common, std::move(prompts), "messages", model, identity, response);
+  ApiResult<PreparedCall> call =
+      prepare_requests(request.common, std::move(prompts), "messages", model, identity, response);
+  if (!call.ok()) return call;
+  PreparedCall prepared = std::move(call).value();
+  constraint.value().apply_to(prepared.requests);
+  return prepared;
 }
 
 namespace {
@@ -94,11 +79,14 @@ ApiResult<PreparedCall> prepare_completion(const json::value& body, const Served
   if (auto error = check_model_name(request.common, model)) return *std::move(error);
   ApiResult<Prompts> prompts = encode_prompts(request, model);
   if (!prompts.ok()) return prompts.error();
+  const ApiResult<OutputConstraint> constraint = constrain_completion(request, model);
+  if (!constraint.ok()) return constraint.error();
   ResponseOptions response;
   ApiResult<PreparedCall> call =
       prepare_requests(request.common, std::move(prompts).value(), "prompt", model, identity, response);
   if (!call.ok()) return call;
   PreparedCall prepared = std::move(call).value();
+  constraint.value().apply_to(prepared.requests);
   if (request.echo) {
     for (Request& asked : prepared.requests) asked.prompt_logprobs = request.common.top_logprobs;
   }

@@ -30,7 +30,8 @@ struct CallIdentity {
 struct PreparedCall {
   std::vector<Request> requests;  // one for each prompt, in order
   std::unique_ptr<CallResponse> response;
-  bool stream = false;  // the answer is response->take_events(), else response->to_json()
+  bool stream = false;   // the answer is response->take_events(), else response->to_json()
+  bool in_list = false;  // that is the one element of a list
 };
 
 // Everything that can be refused without running it is refused here. The model outlives the call.

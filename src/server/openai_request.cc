@@ -27,13 +27,10 @@ const std::vector<RefusedField> kRefusedEverywhere = {
     {"logits_processors", {"[]"}},
     {"truncate_prompt_tokens", {"-1"}, "a prompt is never cut silently"},
     {"include_stop_str_in_output", {"false"}},
-    {"thinking_token_budget", {}, "reasoning_effort bounds reasoning"},
-    {"guided_json", {}, "not supported yet"},
-    {"guided_regex", {}, "not supported yet"},
-    {"guided_choice", {}, "not supported yet"},
-    {"guided_grammar", {}, "not supported yet"},
-    {"structured_outputs", {}, "not supported yet"},
-    {"grammar", {"\"\""}, "not supported yet"},
+    {"guided_grammar", {}, "a JSON schema, a pattern or a list of choices can be enforced"},
+    {"guided_whitespace_pattern", {}},
+    {"structural_tag", {}},
+    {"grammar", {"\"\""}, "a JSON schema, a pattern or a list of choices can be enforced"},
 };
 const std::vector<RefusedField> kRefusedInChat = {
     {"audio"},
@@ -48,11 +45,15 @@ const std::vector<RefusedField> kRefusedInChat = {
     {"add_generation_prompt", {"true"}},
     {"continue_final_message", {"false"}},
     {"documents", {"[]"}},
+    {"guided_json", {}, "response_format does it in a chat"},
+    {"guided_regex", {}, "/v1/completions has it; response_format takes a schema with a pattern"},
+    {"guided_choice", {}, "/v1/completions has it; response_format takes a schema with an enum"},
+    {"structured_outputs", {}, "response_format does it in a chat"},
 };
 const std::vector<RefusedField> kRefusedInCompletions = {
     {"suffix", {"\"\""}, "these models cannot fill in before a text"},
     {"prompt_embeds", {}},
-    {"response_format", {"{\"type\":\"text\"}"}, "not supported yet"},
+    {"thinking_token_budget", {}, "a completion has no reasoning of its own"},
 };
 
 std::optional<float> read_float(const JsonFields& body, std::string_view key) {
@@ -174,13 +175,15 @@ int read_chat_logprobs(const JsonFields& body) {
   return wanted ? static_cast<int>(top.value_or(0)) : -1;
 }
 
-std::optional<ReasoningEffort> read_effort(const JsonFields& fields) {
+void read_effort(const JsonFields& fields, ChatRequest& request) {
   // GPT-OSS knows three; OpenAI's further names are their neighbours.
   const auto index =
       fields.choice("reasoning_effort", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
-  if (!index) return std::nullopt;
-  if (*index <= 2) return ReasoningEffort::kLow;
-  return *index == 3 ? ReasoningEffort::kMedium : ReasoningEffort::kHigh;
+  if (!index) return;
+  request.reasons = *index != 0;
+  request.reasoning_effort = *index <= 2   ? ReasoningEffort::kLow
+                             : *index == 3 ? ReasoningEffort::kMedium
+                                           : ReasoningEffort::kHigh;
 }
 
 ChatRequest read_chat(const json::value& value) {
@@ -196,11 +199,12 @@ ChatRequest read_chat(const json::value& value) {
   request.tools = read_tools(body);
   request.tool_choice = read_tool_choice(body, request.tools);
   request.response_format = read_response_format(body);
-  body.boolean("parallel_tool_calls");
-  request.reasoning_effort = read_effort(body);
+  request.parallel_tool_calls = body.boolean("parallel_tool_calls").value_or(false);
+  read_effort(body, request);
   if (const json::value* kwargs = body.find("chat_template_kwargs");
       kwargs != nullptr && !request.reasoning_effort)
-    request.reasoning_effort = read_effort(JsonFields(*kwargs, "chat_template_kwargs"));
+    read_effort(JsonFields(*kwargs, "chat_template_kwargs"), request);
+  request.thinking_token_budget = body.integer("thinking_token_budget", {.min = 0, .max = kMaxInt32});
   request.include_reasoning = body.boolean("include_reasoning").value_or(true);
   return request;
 }
@@ -211,6 +215,7 @@ CompletionRequest read_completion(const json::value& value) {
   request.common = read_common(body);
   refuse(body, kRefusedInCompletions);
   request.echo = body.boolean("echo").value_or(false);
+  request.guided = read_guided_output(body);
   // With echo it makes sense to ask for the prompt's log-probabilities alone.
   constexpr int64_t kDefaultTokens = 16;
   request.common.max_tokens =

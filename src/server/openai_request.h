@@ -4,8 +4,7 @@
 //
 // Every documented field is read here, or refused by name; unknown fields are ignored, as by OpenAI. Accepted
 // without effect: user, metadata, store, service_tier, prompt_cache_key, safety_identifier, verbosity,
-// parallel_tool_calls (GPT-OSS makes one call at a time), add_special_tokens (none of our tokenizers adds
-// any).
+// add_special_tokens (none of our tokenizers adds any).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,7 @@
 
 #include "base/json.h"
 #include "server/api_error.h"
+#include "server/guided_output.h"
 #include "server/sampling_overrides.h"
 #include "text/harmony.h"
 
@@ -86,6 +86,11 @@ struct ChatRequest {
   ToolChoice tool_choice;
   ResponseFormat response_format;
   std::optional<ReasoningEffort> reasoning_effort;
+  bool reasons = true;  // false: reasoning_effort "none"
+  // The most tokens of reasoning; then the answer, or the call, must begin.
+  std::optional<int64_t> thinking_token_budget;
+  // Only where a request says so: GPT-OSS was trained to stop behind one call.
+  bool parallel_tool_calls = false;
   bool include_reasoning = true;
 };
 
@@ -93,6 +98,7 @@ struct CompletionRequest {
   CommonFields common;
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;  // at least one
   bool echo = false;
+  GuidedOutput guided;
 };
 
 ApiResult<ChatRequest> parse_chat_request(const json::value& body);

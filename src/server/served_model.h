@@ -13,10 +13,14 @@
 
 namespace gossamer {
 
+class GrammarCache;
+
 struct ServedModel {
   std::vector<std::string> names;        // that requests may call it by; at least one, the first is told
   const Tokenizer* tokenizer = nullptr;  // outlives this
-  bool has_chat_form = false;            // conversations become prompts by Harmony
+  // Of this tokenizer; outlives this. nullptr: no constrained decoding, and what needs it is refused.
+  GrammarCache* grammars = nullptr;
+  bool has_chat_form = false;  // conversations become prompts by Harmony
   int64_t vocab_size = 0;
   int64_t max_model_len = 0;
   // Where a request is silent.

@@ -75,6 +75,15 @@ const std::vector<Service::Route>& Service::routes() {
   static const std::vector<Route> kRoutes = {
       {"POST", "/v1/chat/completions", Access::kKey, &Service::chat_completions},
       {"POST", "/v1/completions", Access::kKey, &Service::completions},
+      {"POST", "/v1/responses", Access::kKey, &Service::create_response},
+      {"GET", "/v1/responses/*", Access::kKey, &Service::show_response},
+      {"DELETE", "/v1/responses/*", Access::kKey, &Service::delete_response},
+      {"POST", "/generate", Access::kKey, &Service::generate},
+      {"POST", "/generate_stream", Access::kKey, &Service::generate_stream},
+      {"POST", "/", Access::kKey, &Service::generate_root},
+      {"GET", "/info", Access::kKey, &Service::generate_info},
+      {"POST", "/tokenize", Access::kKey, &Service::tokenize},
+      {"POST", "/detokenize", Access::kKey, &Service::detokenize},
       {"GET", "/v1/models", Access::kPublic, &Service::list_models},
       {"GET", "/v1/models/*", Access::kPublic, &Service::show_model},
       {"GET", "/health", Access::kPublic, &Service::health},
@@ -212,6 +221,12 @@ void Service::answer(const std::shared_ptr<HttpExchange>& exchange, const Reques
 void Service::answer_json(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
                           const json::value& body, int status) {
   answer(exchange, scope, {.status = status, .body = json::serialize(body)});
+}
+
+void Service::answer_result(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
+                            const ApiResult<json::object>& result) {
+  if (!result.ok()) return fail(exchange, scope, result.error());
+  answer_json(exchange, scope, result.value());
 }
 
 void Service::fail(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
@@ -361,26 +376,6 @@ void Service::cancel_calls() {
                  .type = "server_error",
                  .code = "shutting_down"});
   }
-}
-
-void Service::chat_completions(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                               RequestScope& scope) {
-  run_call(
-      request, exchange, scope,
-      [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-        return prepare_call(Endpoint::kChat, body, engine.model, identity);
-      },
-      to_json);
-}
-
-void Service::completions(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                          RequestScope& scope) {
-  run_call(
-      request, exchange, scope,
-      [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-        return prepare_call(Endpoint::kCompletions, body, engine.model, identity);
-      },
-      to_json);
 }
 
 }  // namespace gossamer

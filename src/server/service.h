@@ -19,6 +19,7 @@
 #include "server/call_run.h"
 #include "server/model_host.h"
 #include "server/openai_call.h"
+#include "server/response_store.h"
 #include "server/server_log.h"
 #include "server/server_metrics.h"
 
@@ -81,6 +82,15 @@ class Service {
   // Routes.
   void chat_completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void create_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void show_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void delete_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void generate(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void generate_stream(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void generate_root(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void generate_info(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void tokenize(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void detokenize(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void list_models(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void show_model(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void health(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
@@ -105,6 +115,8 @@ class Service {
   HttpResponse error_response(const ApiError& error, ErrorBody body) const;
   void answer(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
               HttpResponse response);
+  void answer_result(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
+                     const ApiResult<json::object>& result);
   void answer_json(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope,
                    const json::value& body, int status = 200);
   void fail(const std::shared_ptr<HttpExchange>& exchange, const RequestScope& scope, const ApiError& error);
@@ -115,6 +127,7 @@ class Service {
   ModelHost& host_;
   ServerLog& log_;
   ServerMetrics metrics_;
+  ResponseStore responses_;
   std::atomic<bool> draining_ = false;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -1,7 +1,6 @@
 // The endpoints of Service that run nothing: models, health, metrics, administration.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -9,21 +8,12 @@
 #include "base/system_memory.h"
 #include "server/json_fields.h"
 #include "server/service.h"
+#include "server/token_endpoints.h"
 
 namespace gossamer {
 namespace {
 
 double milliseconds(double seconds) { return std::round(seconds * 1e5) / 1e2; }
-
-json::object model_json(const std::string& name, const ServedEngine& served) {
-  return {{"id", name},
-          {"object", "model"},
-          {"created", served.created},
-          {"owned_by", "gossamer"},
-          {"root", served.model.names.front()},
-          {"parent", nullptr},
-          {"max_model_len", served.model.max_model_len}};
-}
 
 json::object status_json(const ModelStatus& status) {
   json::object out = {{"status", to_string(status.state)}};
@@ -49,26 +39,17 @@ std::string_view waits_for(const EngineLoad& load, const EngineHeartbeat& heartb
 
 void Service::list_models(HttpRequest& /*request*/, const std::shared_ptr<HttpExchange>& exchange,
                           RequestScope& scope) {
-  json::array models;
-  if (const std::shared_ptr<ServedEngine> served = host_.current()) {
-    for (const std::string& name : served->model.names) models.push_back(model_json(name, *served));
-  }
-  answer_json(exchange, scope, {{"object", "list"}, {"data", std::move(models)}});
+  const std::shared_ptr<ServedEngine> served = host_.current();
+  answer_json(exchange, scope,
+              served ? models_json(served->model, served->created)
+                     : json::object{{"object", "list"}, {"data", json::array()}});
 }
 
 void Service::show_model(HttpRequest& /*request*/, const std::shared_ptr<HttpExchange>& exchange,
                          RequestScope& scope) {
   const std::shared_ptr<ServedEngine> served = host_.current();
   if (!served) return fail(exchange, scope, not_ready());
-  const std::vector<std::string>& names = served->model.names;
-  if (std::find(names.begin(), names.end(), scope.rest) == names.end()) {
-    return fail(exchange, scope,
-                {.status = 404,
-                 .message = fmt::format("model: \"{}\" is not served here", scope.rest),
-                 .param = "model",
-                 .code = "model_not_found"});
-  }
-  answer_json(exchange, scope, model_json(scope.rest, *served));
+  answer_result(exchange, scope, model_json(served->model, scope.rest, served->created));
 }
 
 // Saturated is not dead: this answers 200 as long as the process answers at all, with what a supervisor needs

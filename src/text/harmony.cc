@@ -61,6 +61,10 @@ std::string developer_text(const HarmonyDeveloperContent& content) {
     sections.push_back(*content.instructions);
   }
   if (!content.tools.empty()) sections.push_back(harmony_tools_section(content.tools));
+  if (content.response_formats) {
+    sections.emplace_back("# Response Formats");
+    sections.push_back(*content.response_formats);
+  }
   return join(sections, "\n\n");
 }
 

@@ -60,6 +60,9 @@ struct HarmonySystemContent {
 struct HarmonyDeveloperContent {
   std::optional<std::string> instructions = std::nullopt;
   HarmonyTools tools = {};
+  // Formats that an answer may have to keep to: "## name\n\n// description\n{schema}". The last section;
+  // documented by OpenAI, not known to the crate.
+  std::optional<std::string> response_formats = std::nullopt;
 };
 
 using HarmonyContent = std::variant<std::string, HarmonySystemContent, HarmonyDeveloperContent>;

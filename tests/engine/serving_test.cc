@@ -186,6 +186,35 @@ TEST_P(Serving, AThinkingBudgetForcesItsTokensOnce) {
   EXPECT_EQ(alone(request).tokens, free) << "it had ended by itself";
 }
 
+// Allows one id, from the third token on.
+class Only : public TokenConstraint {
+ public:
+  explicit Only(int32_t id) : id_(id) {}
+  std::string fill_mask(std::span<const int32_t> output, TokenMask mask) override {
+    for (std::size_t id = 0; id < 47; ++id) {
+      if (output.size() < 2 || id == static_cast<std::size_t>(id_)) mask[id / 64] |= uint64_t{1} << (id % 64);
+    }
+    return {};
+  }
+  bool is_active(std::span<const int32_t>) const override { return true; }
+
+ private:
+  int32_t id_;
+};
+
+TEST_P(Serving, AStopTokenMayComeEarlyWhereAConstraintAllowsNothingElse) {
+  Request request = make_request(10, 3, 30);
+  for (int32_t id = 0; id < 40; ++id) request.stop_token_ids.push_back(id);
+  request.min_new_tokens = 15;
+  request.make_constraint = [] { return std::make_unique<Only>(5); };
+  const Finished finished = alone(request);
+  EXPECT_EQ(finished.reason, FinishReason::kStop) << finished.error;
+  ASSERT_EQ(finished.tokens.size(), 3U);
+  EXPECT_GE(finished.tokens[0], 40);
+  EXPECT_GE(finished.tokens[1], 40);
+  EXPECT_EQ(finished.tokens[2], 5);
+}
+
 // Allows the ids that are `remainder` modulo 5.
 class Residue : public TokenConstraint {
  public:

@@ -73,6 +73,25 @@ TEST_F(ChatPromptTest, DeclaresToolsInTheOrderOfTheirKeys) {
               HasSubstr("Calls to these tools must go to the commentary channel: 'functions'."));
 }
 
+TEST_F(ChatPromptTest, ShowsTheSchemaOfAResponseFormatLast) {
+  const auto format = [](const std::string& inner) {
+    return R"(, "response_format": {"type": "json_schema", "json_schema": )" + inner + "}";
+  };
+  const std::string text =
+      conversation(R"([{"role": "system", "content": "One."}, {"role": "user", "content": "hi"}])",
+                   R"(, "tools": [{"type": "function", "function": {"name": "g"}}])" +
+                       format(R"({"name": "list", "description": "What to buy.\nAll of it.",
+                     "schema": {"type": "array", "items": {"type": "string"}}})"));
+  EXPECT_EQ(text.substr(0, text.find("<|end|>")),
+            "<|start|>developer<|message|># Instructions\n\nOne.\n\n# Tools\n\n## functions\n\n"
+            "namespace functions {\n\ntype g = () => any;\n\n} // namespace functions\n\n"
+            "# Response Formats\n\n## list\n\n// What to buy.\n// All of it.\n"
+            R"({"type":"array","items":{"type":"string"}})");
+  EXPECT_THAT(conversation(kHi, format(R"({"name": "n"})")),
+              HasSubstr("<|start|>developer<|message|># Response Formats\n\n## n\n\n{\"type\":\"object\"}"));
+  EXPECT_EQ(conversation(kHi, R"(, "response_format": {"type": "json_object"})"), conversation(kHi));
+}
+
 TEST_F(ChatPromptTest, HidesToolsThatMustNotBeCalled) {
   const std::string without = conversation(kHi);
   EXPECT_EQ(conversation(kHi, std::string(kTools) + R"(, "tool_choice": "none")"), without);

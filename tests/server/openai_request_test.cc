@@ -250,7 +250,7 @@ TEST(OpenAiRequest, RefusesWrongValuesOfCommonFieldsByName) {
       {R"("ignore_eos": 1)", "ignore_eos", "found 1"},
       {R"("priority": 1e9)", "priority", "whole number"},
       {R"("use_beam_search": true)", "use_beam_search", "does not support"},
-      {R"("guided_json": {})", "guided_json", "not supported yet"},
+      {R"("guided_grammar": "x")", "guided_grammar", "a JSON schema"},
       {R"("prompt_logprobs": 1)", "prompt_logprobs", "echo"},
   };
   for (const BadField& bad : cases) {
@@ -270,6 +270,10 @@ TEST(OpenAiRequest, RefusesWrongValuesOfChatFieldsByName) {
       {R"("logprobs": 5)", "logprobs", "true or false"},
       {R"("logprobs": true, "top_logprobs": 21)", "top_logprobs", "0 to 20, found 21"},
       {R"("top_logprobs": 2)", "top_logprobs", "logprobs is not true"},
+      {R"("guided_json": {})", "guided_json", "response_format"},
+      {R"("structured_outputs": {"json": {}})", "structured_outputs", "response_format"},
+      {R"("thinking_token_budget": -1)", "thinking_token_budget", "0 to"},
+      {R"("parallel_tool_calls": 1)", "parallel_tool_calls", "true or false"},
       {R"("reasoning_effort": "huge")", "reasoning_effort", "\"low\""},
       {R"("chat_template_kwargs": {"reasoning_effort": 3})", "chat_template_kwargs.reasoning_effort",
        "found 3"},
@@ -341,7 +345,8 @@ TEST(OpenAiRequest, RefusesWrongValuesOfCompletionFieldsByName) {
       {R"({"prompt": "x", "logprobs": 21})", "logprobs", "0 to 20"},
       {R"({"prompt": "x", "suffix": "y"})", "suffix", "cannot fill in"},
       {R"({"prompt": "x", "echo": "y"})", "echo", "true or false"},
-      {R"({"prompt": "x", "response_format": {"type": "json_object"}})", "response_format", "not supported"},
+      {R"({"prompt": "x", "response_format": {"type": "json"}})", "response_format.type", "json_object"},
+      {R"({"prompt": "x", "thinking_token_budget": 5})", "thinking_token_budget", "no reasoning"},
   };
   for (const BadField& bad : cases) expect_refusal(completion_error(bad.body), bad);
   EXPECT_THAT(completion_error("[1, 2]").message, HasSubstr("the request: expected an object, found [1,2]"));
