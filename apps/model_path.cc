@@ -24,7 +24,14 @@ std::filesystem::path resolve_model_path(const std::string& model) {
     if (!fs::exists(model, error)) throw Error("{}: no such file or folder", model);
     return model;
   }
-  const fs::path program_folder = fs::read_symlink("/proc/self/exe").parent_path();
+  std::error_code unreadable;
+  const fs::path program_folder = fs::read_symlink("/proc/self/exe", unreadable).parent_path();
+  if (unreadable) {
+    throw Error(
+        "demo lies beside the program, and /proc/self/exe, which says where that is, cannot be read ({}); "
+        "name the folder instead",
+        unreadable.message());
+  }
   std::vector<fs::path> candidates = {(program_folder / "../share/gossamer/demo").lexically_normal()};
   for (fs::path folder = program_folder;; folder = folder.parent_path()) {
     candidates.push_back(folder / "models" / "demo");
