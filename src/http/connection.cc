@@ -70,6 +70,7 @@ class HttpConnection final : public Connection,
   void close_if_idle(Idle which) override {
     asio::post(socket_.get_executor(), [self = shared_from_this(), which] {
       self->on_readable();  // a request that is here already is still answered
+      self->closes_when_idle_ = false;
       if (which == Idle::kKept && !self->served_) return;
       if (self->is_idle() || self->phase_ == Phase::kHandshake) self->close(false);
     });
@@ -353,7 +354,7 @@ class HttpConnection final : public Connection,
     while (phase_ == Phase::kServing) {
       flush();
       if (phase_ != Phase::kServing || answer_ != nullptr || !unsent_.empty()) break;
-      if (close_after_answer_ || (shared_.draining && served_ && parser_ == nullptr && input_.empty())) {
+      if (close_after_answer_) {
         linger();
         break;
       }
@@ -372,6 +373,10 @@ class HttpConnection final : public Connection,
     }
     wait_for_input();
     update_timer();
+    if (shared_.draining && served_ && was_idle_ && !closes_when_idle_) {
+      closes_when_idle_ = true;
+      close_if_idle(Idle::kKept);
+    }
   }
 
   void linger() {
@@ -516,6 +521,7 @@ class HttpConnection final : public Connection,
   bool served_ = false;     // has answered a request
   bool was_idle_ = true;
   bool close_after_answer_ = false;
+  bool closes_when_idle_ = false;
   bool end_of_input_ = false;
   bool more_to_read_ = false;
   bool reading_ = false;

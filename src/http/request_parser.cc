@@ -29,34 +29,28 @@ class RequestParser::Impl final : private beast::http::basic_parser<true> {
  public:
   Impl(std::size_t max_header_bytes, std::size_t max_body_bytes)
       : max_header_bytes_(max_header_bytes), max_body_bytes_(max_body_bytes) {
-    eager(true);
     header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(max_header_bytes, UINT32_MAX)));
     body_limit(max_body_bytes);
   }
 
   std::size_t feed(std::string_view bytes) {
+    std::size_t taken = 0;
     ErrorCode error;
-    const std::size_t taken = put({bytes.data(), bytes.size()}, error);
-    if (!head_done_) head_bytes_ += taken;
-    if (!fault_) {  // else a member below has said more than Beast's error does
-      const bool head_too_long = error == beast::http::error::header_limit ||
-                                 (!head_done_ && head_bytes_ + bytes.size() - taken > max_header_bytes_);
-      if (head_too_long) {
-        fault_ = HttpFault{
-            431, fmt::format("the request's head is longer than the {} bytes that this server takes",
-                             max_header_bytes_)};
-      } else if (error == beast::http::error::body_limit) {
-        fault_ = HttpFault{
-            413, fmt::format("the request's body is longer than the {} bytes that this server takes",
-                             max_body_bytes_)};
-      } else if (error && error != beast::http::error::need_more) {
-        fault_ = HttpFault{400, fmt::format("this is not a valid HTTP/1.1 request: {}", error.message())};
-      } else if (head_done_ && error == beast::http::error::need_more &&
-                 bytes.size() - taken > max_header_bytes_) {
+    if (!head_done_) {
+      taken = put({bytes.data(), bytes.size()}, error);
+      head_bytes_ += taken;
+      const std::size_t unfinished = head_done_ ? 0 : bytes.size() - taken;
+      if (head_bytes_ + unfinished > max_header_bytes_ && (!error || error == beast::http::error::need_more))
+        error = beast::http::error::header_limit;
+    }
+    if (head_done_ && !error && !is_done() && taken < bytes.size()) {
+      eager(true);
+      taken += put({bytes.data() + taken, bytes.size() - taken}, error);
+      if (error == beast::http::error::need_more && bytes.size() - taken > max_header_bytes_)
         fault_ = HttpFault{
             400, "this is not a valid HTTP/1.1 request: a chunk's size line or trailer without end"};
-      }
     }
+    if (!fault_ && error && error != beast::http::error::need_more) fault_ = fault_of(error);
     return taken;
   }
 
@@ -124,6 +118,16 @@ class RequestParser::Impl final : private beast::http::basic_parser<true> {
     request.body.append(body.data(), body.size());
     return body.size();
   }
+  HttpFault fault_of(const ErrorCode& error) const {
+    if (error == beast::http::error::header_limit)
+      return {431, fmt::format("the request's head is longer than the {} bytes that this server takes",
+                               max_header_bytes_)};
+    if (error == beast::http::error::body_limit)
+      return {413, fmt::format("the request's body is longer than the {} bytes that this server takes",
+                               max_body_bytes_)};
+    return {400, fmt::format("this is not a valid HTTP/1.1 request: {}", error.message())};
+  }
+  // Says more than Beast's error does.
   void refuse(int status, std::string message, ErrorCode& error) {
     fault_ = HttpFault{status, std::move(message)};
     error = beast::http::error::bad_value;
