@@ -5,6 +5,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/utf8.h"
 #include "tests/server/server_testing.h"
@@ -178,6 +180,25 @@ TEST_F(ChoiceTest, AddsUpFromItsDeltas) {
     EXPECT_THAT(calls, ElementsAre("{\"a\": [1]}", "{}"));
     EXPECT_EQ(finishes, 1);
   }
+}
+
+TEST_F(ChoiceTest, TellsItsPartsInTheirOrder) {
+  const std::string call =
+      "<|start|>assistant to=functions.f<|channel|>commentary <|constrain|>json<|message|>";
+  const Choice choice = read(kThink + "a<|end|>" + kFinal + "b<|end|><|start|>assistant" + kThink +
+                                 "c<|end|>" + call + "{}<|call|>" + call + "[]<|call|>",
+                             {.harmony = true, .functions = {"f"}});
+  using Kind = ChoicePart::Kind;
+  const std::vector<std::pair<Kind, std::size_t>> expected = {{Kind::kReasoning, 0},
+                                                              {Kind::kContent, 0},
+                                                              {Kind::kReasoning, 1},
+                                                              {Kind::kToolCall, 0},
+                                                              {Kind::kToolCall, 1}};
+  std::vector<std::pair<Kind, std::size_t>> parts;
+  for (const ChoicePart& part : choice.parts()) parts.emplace_back(part.kind, part.begin);
+  EXPECT_EQ(parts, expected);
+  EXPECT_EQ(choice.reasoning(), "a\n\nc");
+  EXPECT_EQ(choice.token_logprobs().size(), choice.token_ids().size());
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ TEST_F(ResponsesResponseTest, HasEveryMemberThatSdksRead) {
 TEST_F(ResponsesResponseTest, TellsEventsInTheOrderThatClientsNeed) {
   const std::vector<json::object> events =
       stream(R"({"input": "hi", "stream": true, )" + kTools + "}",
-             kThink + "the<|end|>" + kCall + "{}<|call|>", FinishReason::kStop, [] { return true; });
+             kThink + "the<|end|>" + kCall + "1<|call|>", FinishReason::kStop, [] { return true; });
   EXPECT_THAT(types_of(events),
               ElementsAre("created", "in_progress", "output_item.added", "content_part.added",
                           "reasoning_text.delta", "reasoning_text.done", "content_part.done",
@@ -157,7 +157,7 @@ TEST_F(ResponsesResponseTest, TellsEventsInTheOrderThatClientsNeed) {
   EXPECT_EQ(events[8].at("item").at("arguments").as_string(), "");
   EXPECT_EQ(events[8].at("item").at("name").as_string(), "f");
   EXPECT_EQ(json::serialize(events.back().at("response").at("output").at(1)),
-            R"({"id":"fc_1_1","type":"function_call","call_id":"call_1_0_0","name":"f","arguments":"{}",)"
+            R"({"id":"fc_1_1","type":"function_call","call_id":"call_1_0_0","name":"f","arguments":"1",)"
             R"("status":"completed"})");
 }
 
