@@ -23,4 +23,5 @@ if(CMAKE_CROSSCOMPILING)
 else()  # compiled: header-only costs every file three more seconds
   find_package(fmt REQUIRED)
   target_link_libraries(gossamer_dependencies INTERFACE fmt::fmt)
+  find_package(OpenSSL REQUIRED)
 endif()

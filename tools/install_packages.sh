@@ -4,7 +4,7 @@
 set -euo pipefail
 
 declare -A groups=(
-  [build]="cmake g++ ninja-build libboost1.81-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+  [build]="cmake g++ ninja-build libboost1.81-dev libcli11-dev libfmt-dev libpcre2-dev libssl-dev libutf8proc-dev libxxhash-dev
            libgtest-dev libgmock-dev libbenchmark-dev"
   [lint]="clang-format clang-tidy"
   [fuzz]="clang libclang-rt-14-dev"
