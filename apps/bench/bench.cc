@@ -71,15 +71,15 @@ std::string dtype_label(DType dtype) {
 void add_bench(CLI::App& program) {
   CLI::App* command = program.add_subcommand(
       "bench",
-      "Measure this machine's ceilings, the kernels or a model against them, or the engine under many "
-      "requests. "
-      "Machines that are "
-      "shared change from minute to minute: take ratios within one run, not absolute numbers");
+      "Measure this machine's ceilings, the kernels or a model against them, or the engine or a server under "
+      "many requests. Machines that are shared change from minute to minute: take ratios within one run, not "
+      "absolute numbers");
   command->require_subcommand(1);
   add_bench_machine(*command);
   add_bench_kernels(*command);
   add_bench_model(*command);
   add_bench_engine(*command);
+  add_bench_serve(*command);
 }
 
 }  // namespace gossamer::apps

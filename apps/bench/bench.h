@@ -1,5 +1,5 @@
 // gossamer bench: measurements of this machine (machine.cc), of the kernels (kernels.cc), of a model
-// (model.cc) and of the engine under many requests (engine.cc), and what they share.
+// (model.cc), of the engine (engine.cc) and of a server (serve.cc) under many requests, and what they share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,6 +19,7 @@ void add_bench_engine(CLI::App& bench);
 void add_bench_kernels(CLI::App& bench);
 void add_bench_machine(CLI::App& bench);
 void add_bench_model(CLI::App& bench);
+void add_bench_serve(CLI::App& bench);
 
 // A list such as 1,4,16 of numbers within [least, most].
 CLI::Option* add_list_option(CLI::App& command, const std::string& names, std::vector<int64_t>& values,
