@@ -358,18 +358,18 @@ void generate_and_judge(RandomModel& model, int64_t count) {
     const int64_t some = std::min<int64_t>(500, count - done);
     std::vector<json::object> bodies;
     for (int64_t i = done; i < done + some; ++i) {
-      json::object body = kinds[static_cast<std::size_t>(i) % kinds.size()].body;
+      json::object body = kinds[static_cast<std::size_t>(i) * 29 % kinds.size()].body;
       body["temperature"] = 1.5;
       body["seed"] = i;
       body["max_tokens"] = 800;
       body["logit_bias"] = bias;
-      if (random.below(2) == 0) body["thinking_token_budget"] = random.below(20);
-      if (random.below(4) == 0) body["min_tokens"] = random.below(60);
+      if (random.below(2) == 0) body["thinking_token_budget"] = static_cast<int64_t>(random.below(20));
+      if (random.below(4) == 0) body["min_tokens"] = static_cast<int64_t>(random.below(60));
       bodies.push_back(std::move(body));
     }
     const std::vector<Answer> answers = model.run(bodies);
     for (int64_t i = 0; i < some; ++i)
-      judge.judge(kinds[static_cast<std::size_t>(done + i) % kinds.size()],
+      judge.judge(kinds[static_cast<std::size_t>(done + i) * 29 % kinds.size()],
                   answers[static_cast<std::size_t>(i)]);
     if (testing::Test::HasFatalFailure()) return;
     done += some;
