@@ -32,8 +32,8 @@ asan:
 tsan:
 	@tools/install_packages.sh build
 	@cmake --preset tsan --log-level=WARNING
-	@cmake --build --preset tsan -j$(JOBS) --target base_test backend_test engine_test -- --quiet
-	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|Serving|NumberOfThreads' --no-tests=error
+	@cmake --build --preset tsan -j$(JOBS) --target base_test backend_test engine_test http_test -- --quiet
+	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|Serving|NumberOfThreads|Http' --no-tests=error
 
 # Each fuzz target for FUZZ_SECONDS, from an empty corpus.
 FUZZ_SECONDS ?= 60
