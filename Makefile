@@ -41,8 +41,8 @@ asan:
 tsan:
 	@tools/install_packages.sh build
 	@cmake --preset tsan --log-level=WARNING
-	@cmake --build --preset tsan -j$(JOBS) --target base_test backend_test engine_test server_test -- --quiet
-	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|Serving|NumberOfThreads|Service|ModelHost' --no-tests=error
+	@cmake --build --preset tsan -j$(JOBS) --target base_test backend_test engine_test http_test server_test -- --quiet
+	@ctest --preset tsan -j$(JOBS) -R 'ThreadPool|Engine|Serving|NumberOfThreads|Http|Service|ModelHost' --no-tests=error
 
 # Each fuzz target for FUZZ_SECONDS, from an empty corpus.
 FUZZ_SECONDS ?= 60

@@ -236,7 +236,7 @@ class HttpConnection final : public Connection,
   }
 
   // Answers what is no request for the handler, and closes.
-  void refuse(const HttpFault& fault) {
+  void refuse(HttpFault fault) {  // by value: the parser, whose it may be, ends here
     keep_alive_ = false;
     if (parser_ != nullptr) {
       note_request();
@@ -244,7 +244,7 @@ class HttpConnection final : public Connection,
       parser_.reset();
     }
     served_ = true;
-    send_whole(error_response(fault.status, fault.message));
+    send_whole(error_response(fault.status, std::move(fault.message)));
   }
 
   HttpResponse error_response(int status, std::string message) const {

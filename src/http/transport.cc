@@ -75,11 +75,16 @@ int bio_read(BIO* bio, char* data, int size) {
 
 long bio_control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
 
+// Of the errors that OpenSSL has noted: the system's, which says most ("No such file"), else the last.
 std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  std::string text = reason != nullptr ? reason : "unknown reason";
-  if (code != 0 && ERR_SYSTEM_ERROR(code)) text = std::strerror(ERR_GET_REASON(code));
+  std::string text = "unknown reason";
+  for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+    if (ERR_SYSTEM_ERROR(code)) {
+      text = std::strerror(ERR_GET_REASON(code));
+      break;
+    }
+    if (const char* reason = ERR_reason_error_string(code)) text = reason;
+  }
   ERR_clear_error();
   return text;
 }

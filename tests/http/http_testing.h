@@ -22,6 +22,13 @@ using namespace std::chrono_literals;
 // Much longer than anything here takes: waits end when what is waited for happens.
 constexpr std::chrono::milliseconds kPatience{20'000};
 
+// Their allocators keep what is freed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 struct Response {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case

@@ -24,12 +24,6 @@ namespace {
 using testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
 void echo(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
   exchange->respond({.content_type = "text/plain", .body = std::move(request.body)});
 }
@@ -76,7 +70,7 @@ TEST(HttpServer, HoldsAThousandIdleConnectionsIn10KbEach) {
   const std::size_t grown = resident_bytes() - before;
   EXPECT_EQ(server.num_connections(), 1050U);
   RecordProperty("bytes_per_connection", static_cast<int>(grown / 1000));
-  if (!kSanitized) {  // whose allocators keep what is freed
+  if (!kSanitized) {
     EXPECT_LT(grown / 1000, 10'000U) << "bytes for each connection";
   }
   for (Client& client : clients) {
