@@ -148,14 +148,14 @@ class Page:
             raise RuntimeError(f"{expression}: {result['exceptionDetails'].get('exception', {}).get('description')}")
         return result["result"].get("value")
 
-    def wait(self, expression, seconds=10):
+    def wait(self, expression, seconds=5):
         """Until the expression is true."""
         end = time.monotonic() + seconds
         while True:
             if self.js(f"Boolean({expression})"):
                 return
             if time.monotonic() > end:
-                raise AssertionError(f"not within {seconds} s: {expression}\nmessages: {self.js('messages.innerText')}")
+                raise AssertionError(f"not within {seconds} s: {expression}\nmessages: {self.js('messages.innerText.slice(-300)')}")
             time.sleep(0.02)
 
     def text(self, selector):

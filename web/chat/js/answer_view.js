@@ -17,7 +17,8 @@ class AnswerView {
     this.figures = element('span', {className: 'figures'});
     this.copy = iconButton('copy', 'Copy the answer', () => copyText(answer.content).then(() => showCopied(this.copy)));
     this.again = iconButton('again', 'Regenerate', () => actions.regenerate());
-    this.meta = element('div', {className: 'meta'}, element('span', {className: 'actions'}, this.copy, this.again), this.figures);
+    this.actionsBox = element('span', {className: 'actions'}, this.copy, this.again);
+    this.meta = element('div', {className: 'meta'}, this.actionsBox, this.figures);
     this.node = element('article', {className: 'message assistant', 'aria-label': 'Answer'}, this.reasoning, this.waiting, this.body, this.calls,
                         this.notice, this.meta);
   }
@@ -33,8 +34,10 @@ class AnswerView {
     this.updateNotice(generation, isLast);
     this.meta.hidden = generation !== null;
     this.copy.hidden = answer.content === '';
-    this.again.hidden = !isLast;
+    this.again.hidden = !isLast || answer.failure !== null;  // the notice has a button of its own
+    this.actionsBox.hidden = this.copy.hidden && this.again.hidden;
     this.figures.replaceChildren(...figuresOf(answer).map((text) => element('span', {}, text)));
+    if (this.actionsBox.hidden && this.figures.childNodes.length === 0) this.meta.hidden = true;
   }
 
   updateReasoning(generation) {

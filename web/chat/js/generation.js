@@ -121,9 +121,12 @@ function figuresOf(answer) {
     figures.push(plural(made, 'token'));
     // The first token is the prompt's work; the server's clock is better than ours, which sees the network too.
     const milliseconds = answer.timings?.decode_ms ?? (answer.elapsedMs - (answer.firstMs ?? 0));
-    if (made > 1 && milliseconds > 0) figures.push(`${((made - 1) * 1000 / milliseconds).toFixed(1)} tokens/s`);
+    if (made > 1 && milliseconds > 0) {
+      const rate = (made - 1) * 1000 / milliseconds;
+      figures.push(`${rate < 100 ? rate.toFixed(1) : formatCount(Math.round(rate))} tokens/s`);
+    }
   }
-  if (answer.firstMs !== null) figures.push(`first after ${(answer.firstMs / 1000).toFixed(2)} s`);
+  if (answer.firstMs !== null) figures.push(`first after ${answer.firstMs < 1000 ? `${Math.round(answer.firstMs)} ms` : formatSeconds(answer.firstMs)}`);
   const read = answer.usage?.prompt_tokens;
   if (read > 0) {
     const cached = answer.usage.prompt_tokens_details?.cached_tokens ?? 0;

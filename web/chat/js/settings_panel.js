@@ -31,9 +31,10 @@ class SettingsPanel {
   show(settings, key) {
     for (const [name, value] of Object.entries(settings)) {
       const field = this.form.elements[name];
-      if (field && field.value !== value) field.value = value;
+      if (field instanceof RadioNodeList || (field && field.value !== value)) field.value = value;
     }
     this.form.elements.api_key.value = key;
+    this.form.elements.max_tokens.placeholder = settings.mode === 'completion' ? String(kCompletionTokens) : 'default';
     this.check();
   }
 
