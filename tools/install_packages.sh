@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the given groups need and that are not there yet: build, package, lint, fuzz, arm.
+# Installs the Debian packages that the given groups need and that are not there yet: build, package, lint, fuzz,
+# web, arm.
 # Needs root or sudo; otherwise prints the exact line to run.
 set -euo pipefail
 
 declare -A groups=(
   [build]="cmake g++ ninja-build libboost1.81-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev
-           libssl-dev prometheus-cpp-dev libspdlog-dev libgtest-dev libgmock-dev libbenchmark-dev"
+           libssl-dev prometheus-cpp-dev libspdlog-dev libjs-marked libjs-highlight.js libgtest-dev libgmock-dev
+           libbenchmark-dev"
   [package]="dpkg-dev file"
   [lint]="clang-format clang-tidy"
   [fuzz]="clang libclang-rt-14-dev"
+  [web]="chromium python3-minimal"
   [arm]="g++-aarch64-linux-gnu qemu-user"
 )
 

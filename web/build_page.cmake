@@ -1,0 +1,121 @@
+# Assembles the chat page: one HTML file with its style, libraries and scripts inline, a policy that allows exactly those,
+# and the same gzip-compressed. Run by the build (web/CMakeLists.txt) and by tests/web/run.sh:
+#   cmake -DSOURCES=web/chat -DMARKED=.. -DHIGHLIGHT=.. -DOUTPUT=chat_page.html -P build_page.cmake
+# CMake does all of it, so that a build needs neither node nor Python.
+cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/page_files.cmake)
+
+function(read_text path result)
+  file(READ ${path} text)
+  string(FIND "${text}" "\r" carriage_return)
+  if(NOT carriage_return EQUAL -1)  # browsers read it as a line feed, and the policy's hash would differ
+    message(FATAL_ERROR "${path}: expected lines that end in LF, found a carriage return; convert the file")
+  endif()
+  set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
+# 'sha256-BASE64', as a policy names an inline element. CMake gives digests as hexadecimal digits: three are two characters.
+function(policy_hash text result)
+  string(SHA256 hex "${text}")
+  set(alphabet "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+  set(base64 "")
+  foreach(at RANGE 0 60 3)
+    string(SUBSTRING ${hex} ${at} 3 digits)
+    math(EXPR high "0x${digits} >> 6")
+    math(EXPR low "0x${digits} & 63")
+    string(SUBSTRING ${alphabet} ${high} 1 first)
+    string(SUBSTRING ${alphabet} ${low} 1 second)
+    string(APPEND base64 "${first}${second}")
+  endforeach()
+  string(SUBSTRING ${hex} 63 1 digit)
+  math(EXPR last "0x${digit} << 2")
+  string(SUBSTRING ${alphabet} ${last} 1 last)
+  set(${result} "'sha256-${base64}${last}='" PARENT_SCOPE)
+endfunction()
+
+# An inline script ends at the first "</script", and "<!--" changes how the rest is read: in strings and regular expressions,
+# where they stand, \x3c means the same.
+function(script_element text attributes element hash)
+  string(REGEX REPLACE "<(/?[sS][cC][rR][iI][pP][tT]|!--)" "\\\\x3c\\1" text "${text}")
+  policy_hash("${text}" digest)
+  set(${element} "<script${attributes}>${text}</script>" PARENT_SCOPE)
+  set(${hash} ${digest} PARENT_SCOPE)
+endfunction()
+
+# highlight.js registers one language after another: the core and those of kLanguages stay.
+function(cut_languages text result)
+  set(mark "hljs.registerLanguage(\"")
+  string(LENGTH "${mark}" mark_length)
+  string(FIND "${text}" "${mark}" at)
+  string(SUBSTRING "${text}" 0 ${at} kept)
+  set(missing ${kLanguages})
+  while(NOT at EQUAL -1)
+    string(SUBSTRING "${text}" ${at} -1 text)
+    string(SUBSTRING "${text}" ${mark_length} -1 rest)
+    string(FIND "${rest}" "${mark}" at)
+    if(at EQUAL -1)
+      set(module "${text}")
+    else()
+      math(EXPR at "${at} + ${mark_length}")
+      string(SUBSTRING "${text}" 0 ${at} module)
+    endif()
+    string(REGEX MATCH "^hljs.registerLanguage[(]\"([^\"]+)\"" ignored "${module}")
+    if(CMAKE_MATCH_1 IN_LIST kLanguages)
+      list(REMOVE_ITEM missing ${CMAKE_MATCH_1})
+      string(APPEND kept "${module}")
+    endif()
+  endwhile()
+  if(missing)
+    message(FATAL_ERROR "${HIGHLIGHT}: expected the languages ${kLanguages}, found all but ${missing}; is it highlight.js 9?")
+  endif()
+  set(${result} "${kept}" PARENT_SCOPE)
+endfunction()
+
+function(concatenate folder extension names result)
+  set(all "")
+  foreach(name ${names})
+    read_text(${SOURCES}/${folder}/${name}.${extension} text)
+    string(APPEND all "${text}")
+  endforeach()
+  set(${result} "${all}" PARENT_SCOPE)
+endfunction()
+
+concatenate(css css "${kStyles}" style)
+policy_hash("${style}" style_hash)
+
+read_text(${SOURCES}/js/theme.js theme)
+script_element("${theme}" "" theme_element theme_hash)
+set(script_hashes ${theme_hash})
+
+set(libraries "")
+foreach(library MARKED HIGHLIGHT)
+  read_text(${${library}} text)
+  string(REGEX REPLACE "\n//# sourceMappingURL=[^\n]*" "" text "${text}")
+  if(library STREQUAL "HIGHLIGHT")
+    cut_languages("${text}" text)
+  endif()
+  script_element("${text}" "" library_element library_hash)
+  string(APPEND libraries "${library_element}\n")
+  list(APPEND script_hashes ${library_hash})
+endforeach()
+
+concatenate(js js "${kScripts}" script)
+script_element("${script}" " type=\"module\"" script_element script_hash)
+list(APPEND script_hashes ${script_hash})
+list(JOIN script_hashes " " script_hashes)
+
+# Only what stands in this file runs, only this server is asked, and no text can become HTML.
+string(CONCAT policy
+  "default-src 'none'; script-src ${script_hashes}; style-src ${style_hash}; img-src data:; connect-src 'self'; "
+  "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
+
+read_text(${SOURCES}/index.html page)
+read_text(${SOURCES}/licences.txt licences)
+string(REPLACE "@LICENCES@" "${licences}" page "${page}")
+string(REPLACE "@POLICY@" "${policy}" page "${page}")
+string(REPLACE "@STYLE@" "<style>${style}</style>" page "${page}")
+string(REPLACE "@THEME_SCRIPT@" "${theme_element}" page "${page}")
+string(REPLACE "@LIBRARIES@\n" "${libraries}" page "${page}")
+string(REPLACE "@SCRIPT@" "${script_element}" page "${page}")
+file(WRITE ${OUTPUT} "${page}")
+file(ARCHIVE_CREATE OUTPUT ${OUTPUT}.gz PATHS ${OUTPUT} FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9 MTIME 0)
