@@ -30,6 +30,7 @@
 #include "server/model_host.h"
 #include "server/server_log.h"
 #include "server/service.h"
+#include "web/chat_page.h"
 
 namespace gossamer::apps {
 namespace {
@@ -200,6 +201,8 @@ void run(Options& options) {
                    .request_timeout = options.request_timeout,
                    .queue_timeout = options.queue_timeout,
                    .log_prompts = options.log_prompts,
+                   .page = chat_page(),
+                   .page_gzip = chat_page_gzip(),
                    .open_model =
                        [&](const json::object& request) {
                          return std::make_unique<SessionModel>(options, model_options(options, request), log);

@@ -86,6 +86,7 @@ const std::vector<Service::Route>& Service::routes() {
       {"POST", "/detokenize", Access::kKey, &Service::detokenize},
       {"GET", "/v1/models", Access::kPublic, &Service::list_models},
       {"GET", "/v1/models/*", Access::kPublic, &Service::show_model},
+      {"GET", "/", Access::kPublic, &Service::page},
       {"GET", "/health", Access::kPublic, &Service::health},
       {"GET", "/health/live", Access::kPublic, &Service::health_live},
       {"GET", "/health/ready", Access::kPublic, &Service::health_ready},
@@ -141,7 +142,7 @@ void Service::dispatch(HttpRequest& request, const std::shared_ptr<HttpExchange>
   if (found == nullptr && allowed.empty()) {
     return fail(exchange, scope,
                 {.status = 404,
-                 .message = fmt::format("there is no {} {} here; GET / lists what there is", request.method,
+                 .message = fmt::format("there is no {} {} here", request.method,
                                         request.path.substr(0, kMaxRequestIdLength)),
                  .code = "unknown_url"});
   }

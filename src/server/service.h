@@ -32,6 +32,8 @@ struct ServiceOptions {
   double request_timeout = 0.0;         // seconds from a request's beginning to its end; 0: none
   double queue_timeout = 0.0;           // until its first step; 0: none
   bool log_prompts = false;
+  std::string_view page = {};       // what GET / gives, HTML; empty: nothing is there
+  std::string_view page_gzip = {};  // the same, compressed
   // Opens what {"model": ...} of /admin/load names; throws Error.
   std::function<std::unique_ptr<OpenedModel>(const json::object& request)> open_model;
 };
@@ -93,6 +95,7 @@ class Service {
   void detokenize(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void list_models(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void show_model(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  void page(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void health(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void health_live(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void health_ready(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);

@@ -52,6 +52,28 @@ void Service::show_model(HttpRequest& /*request*/, const std::shared_ptr<HttpExc
   answer_result(exchange, scope, model_json(served->model, scope.rest, served->created));
 }
 
+void Service::page(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope) {
+  constexpr int kNotFound = 404;
+  if (options_.page.empty())
+    return fail(exchange, scope,
+                {.status = kNotFound, .message = "there is no page here", .code = "unknown_url"});
+  HttpResponse response{.content_type = "text/html; charset=utf-8",
+                        .headers = {{"Cache-Control", "no-cache"},
+                                    {"Vary", "Accept-Encoding"},
+                                    {"X-Content-Type-Options", "nosniff"},
+                                    {"X-Frame-Options", "DENY"},
+                                    {"Referrer-Policy", "no-referrer"}}};
+  const bool takes_gzip =
+      request.header("accept-encoding").value_or("").find("gzip") != std::string_view::npos;
+  if (takes_gzip && !options_.page_gzip.empty()) {
+    response.headers.emplace_back("Content-Encoding", "gzip");
+    response.body = options_.page_gzip;
+  } else {
+    response.body = options_.page;
+  }
+  answer(exchange, scope, std::move(response));
+}
+
 // Saturated is not dead: this answers 200 as long as the process answers at all, with what a supervisor needs
 // to see whether steps still come.
 void Service::health(HttpRequest& /*request*/, const std::shared_ptr<HttpExchange>& exchange,
