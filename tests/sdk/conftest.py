@@ -20,7 +20,8 @@ class Server:
         self.log_path = log_path
         with open(log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "serve", model, "--port", "0", "--max-model-len", "4096", *options],
+                [PROGRAM, "serve", model, *(() if "--port" in options else ("--port", "0")),
+                 "--max-model-len", "4096", *options],
                 stderr=log, stdin=subprocess.DEVNULL)
         self.url = self._find_url()
         if wait:

@@ -6,10 +6,13 @@ import json
 import re
 import signal
 import socket
+import ssl
+import subprocess
 import time
 
 import openai
 import pytest
+from conftest import PROGRAM
 
 CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
 LONG = {"model": "demo", "prompt": "The capital of France is", "max_tokens": 3000, "ignore_eos": True,
@@ -142,6 +145,94 @@ def test_term_lets_streams_end_and_refuses_new_calls(start):
     assert server.process.wait(30) == 0
 
 
+def test_term_under_load_loses_no_accepted_request(start):
+    server = start("--max-num-seqs", "8")
+    accepted, whole, refused = [], [], []
+
+    def keep_asking(number):
+        while True:
+            body = json.dumps({**LONG, "max_tokens": 60 + number, "stream": number % 2 == 0})
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+                connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+            except OSError:
+                return  # nothing was accepted
+            if response.status != 200:
+                refused.append(response.status)
+                return
+            accepted.append(number)
+            if b'"finish_reason":"length"' in response.read():
+                whole.append(number)
+
+    with concurrent.futures.ThreadPoolExecutor(48) as pool:
+        clients = [pool.submit(keep_asking, number) for number in range(48)]
+        time.sleep(1.0)
+        server.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.result(60)
+    assert server.process.wait(30) == 0
+    assert len(accepted) > 48 and len(whole) == len(accepted)
+    assert refused and set(refused) == {503}
+
+
+def test_killed_server_leaves_nothing_to_clean_up(start):
+    server = start("--port", "0")
+    stream = server.client().completions.create(
+        model="demo", prompt="a", max_tokens=4000, stream=True, extra_body={"ignore_eos": True})
+    next(stream)
+    port = server.port
+    server.kill()
+    with pytest.raises(Exception):
+        for _ in stream:
+            pass
+    again = start("--port", str(port))
+    assert again.port == port
+    assert again.client().completions.create(model="demo", prompt="a", max_tokens=1).choices
+
+
+def test_tls(start, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    server = start("--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), wait=False)
+    assert server.url.startswith("https://")
+    trusted = ssl.create_default_context(cafile=str(certificate))
+
+    def ask(context):
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=context)
+        connection.request("POST", "/v1/chat/completions",
+                           json.dumps({"model": "demo", "messages": CAPITAL, "temperature": 0}))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+    status, answer = ask(trusted)
+    while status == 503:  # still loading
+        time.sleep(0.05)
+        status, answer = ask(trusted)
+    assert answer["choices"][0]["message"]["content"] == "The capital of France is Paris."
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ask(ssl.create_default_context())
+    assert not raw(server, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
+
+
+def test_other_origins_only_where_allowed(start):
+    server = start("--allowed-origins", "https://a.example")
+
+    def preflight(origin):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("OPTIONS", "/v1/chat/completions", headers={
+            "Origin": origin, "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type"})
+        return connection.getresponse()
+
+    allowed = preflight("https://a.example")
+    assert allowed.getheader("Access-Control-Allow-Origin") == "https://a.example"
+    assert "authorization" in allowed.getheader("Access-Control-Allow-Headers").lower()
+    assert preflight("https://b.example").getheader("Access-Control-Allow-Origin") is None
+
+
 def test_second_signal_ends_at_once(start):
     server = start()
     stream = server.client().completions.create(
@@ -212,10 +303,7 @@ def test_loads_and_unloads_without_restart(start):
     assert answer.choices[0].message.content == "The capital of France is Paris."
 
 
-def test_refuses_what_does_not_fit_in_one_line(start, tmp_path):
-    import subprocess
-
-    from conftest import PROGRAM
+def test_refuses_what_does_not_fit_in_one_line():
     result = subprocess.run([PROGRAM, "serve", "synth:gpt-oss-120b", "--port", "0"], capture_output=True,
                             text=True, timeout=60, check=False)
     assert result.returncode == 1
