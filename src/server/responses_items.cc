@@ -124,7 +124,7 @@ std::optional<std::string> referenced_id(const json::value& value, const std::st
   return item.required_string("id");
 }
 
-json::object stored_item(const json::value& value, std::string_view response, std::size_t index) {
+json::object stored_item(const json::value& value, std::string_view call, std::size_t index) {
   struct Prefix {
     std::string_view type;
     std::string_view prefix;
@@ -138,7 +138,7 @@ json::object stored_item(const json::value& value, std::string_view response, st
   json::object out = {{"type", type}};
   const json::value* id = item.if_contains("id");
   const bool has_id = id != nullptr && id->is_string();
-  out.emplace("id", has_id ? *id : json::value(fmt::format("{}_{}_i{}", prefix->prefix, response, index)));
+  out.emplace("id", has_id ? *id : json::value(fmt::format("{}_{}_i{}", prefix->prefix, call, index)));
   if (type != "reasoning") out.emplace("status", "completed");
   for (const auto& member : item) {
     if (!member.value().is_null()) out.emplace(member.key(), member.value());

@@ -2,11 +2,15 @@
 // conversation, and as they are kept. A part of responses_request.cc.
 #pragma once
 
+#include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "server/json_fields.h"
 #include "server/openai_request.h"
 
@@ -40,8 +44,8 @@ class ConversationReader {
 // The id that an item_reference names (its type may be missing); nothing where the item is none.
 std::optional<std::string> referenced_id(const json::value& item, const std::string& path);
 
-// An item that was read without error as GET .../input_items shows it: with id, type and status, the content
-// of messages in parts. `id` is for one that has none.
-json::object stored_item(const json::value& item, std::string_view call_id, std::size_t index);
+// An item that was read without error as GET .../input_items shows it: with type, id and status, the content
+// of messages in parts. One without an id gets one, which names the call (CallIdentity's id) and `index`.
+json::object stored_item(const json::value& item, std::string_view call, std::size_t index);
 
 }  // namespace gossamer

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -287,8 +288,11 @@ class Reader {
   void add(const json::value& item, const std::string& path, ConversationReader& conversation) {
     std::optional<json::value> referenced;
     if (const std::optional<std::string> id = referenced_id(item, path)) {
-      referenced = find_item(store_, *id);
       const json::value found = json::string(*id);
+      // A short body that named a long item again and again would be a conversation of any length.
+      if (!referenced_.insert(*id).second)
+        fail_at(path + ".id", "the id of an item that is not referred to above", &found);
+      referenced = find_item(store_, *id);
       if (!referenced) fail_at(path + ".id", "the id of an item of a response that is kept here", &found);
     }
     const json::value& actual = referenced ? *referenced : item;
@@ -300,6 +304,7 @@ class Reader {
   ResponseStore& store_;
   const std::string& id_;
   json::object chat_;
+  std::set<std::string> referenced_;
   ResponsesRequest request_;
 };
 

@@ -178,6 +178,8 @@ TEST_F(ResponsesRequestTest, ResolvesReferencesToItems) {
     EXPECT_THAT(request.input, SizeIs(1)) << "the item itself is kept";
   }
   EXPECT_EQ(refusal(R"({"input": [{"type": "item_reference", "id": "msg_77_0"}]})").param, "input[0].id");
+  const std::string twice = R"({"id": ")" + item + R"("}, {"id": ")" + item + R"("})";
+  EXPECT_EQ(refusal(R"({"input": [)" + twice + "]}").param, "input[1].id") << "grows without bound";
 }
 
 TEST_F(ResponsesRequestTest, NamesWhatItCannotDo) {
