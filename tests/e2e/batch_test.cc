@@ -95,6 +95,28 @@ TEST_F(BatchTest, AnswersChatsAndCompletions) {
   EXPECT_TRUE(answers.at("a").at("id").as_string().starts_with("batch_req_"));
 }
 
+TEST_F(BatchTest, HoldsAnswersToWhatTheirRequestsAskFor) {
+  const auto format = [](const std::string& schema) {
+    return R"(, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": )" +
+           schema + "}}";
+  };
+  const std::string schema = R"({"type": "object", "properties": {"capital": {"enum": ["Rome", "Paris"]}}, )"
+                             R"("required": ["capital"], "additionalProperties": false})";
+  const ProgramRun run =
+      this->run(chat("schema", "What is the capital of France?", format(schema)) + "\n" +
+                completion("choice", R"({"prompt": "Yes or no?", "guided_choice": ["yes", "no"]})") + "\n" +
+                chat("bad", "x", format(R"({"not": {}})")));
+  const auto answers = this->answers();
+  ASSERT_EQ(answers.size(), 3U) << run.err;
+  const std::string content = content_of(answers.at("schema"));
+  EXPECT_TRUE(content == R"({"capital":"Paris"})" || content == R"({"capital": "Paris"})" ||
+              content == R"({"capital":"Rome"})" || content == R"({"capital": "Rome"})")
+      << content;
+  const std::string choice(body_of(answers.at("choice")).at("choices").at(0).at("text").as_string());
+  EXPECT_TRUE(choice == "yes" || choice == "no") << choice;
+  EXPECT_THAT(message_of(answers.at("bad")), HasSubstr("response_format.json_schema.schema"));
+}
+
 TEST_F(BatchTest, EndsAtAStopStringBetweenTokens) {
   const std::string question = "What is the capital of France?";
   const ProgramRun run = this->run(chat("whole", question) + chat("cut", question, R"(, "stop": ["aris"])"));
