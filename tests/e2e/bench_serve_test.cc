@@ -289,8 +289,8 @@ TEST(BenchServe, SpreadsWhatComesTogether) {
     EXPECT_EQ(measured.level().at("output_tokens"), 160);
     EXPECT_THAT(measured.figure("itl_ms", "mean"), AllOf(Ge(10.0), Le(14.0))) << packing;
     EXPECT_THAT(measured.figure("itl_ms", "p50"), AllOf(Ge(9.5), Le(14.0))) << packing;
-    EXPECT_NEAR(measured.level().at("coalesced_share").to_number<double>(), 1.0, 0.01) << packing;
-    EXPECT_THAT(measured.run.out, HasSubstr("came several at a time")) << packing;
+    EXPECT_NEAR(measured.level().at("coalesced_share").to_number<double>(), 0.75, 0.05) << packing;
+    EXPECT_THAT(measured.run.out, HasSubstr("came along with another")) << packing;
   }
 }
 
@@ -513,19 +513,24 @@ TEST(BenchServe, SaysWhatIsWrongWithItsOptions) {
   EXPECT_EQ(run_program({"bench", "serve", "--url", secret.url(), "--insecure", "-n", "3"}).exit_code, 0);
 }
 
-// CPU time, not time: the machine may have other things to do.
+// Events that come one by one, each with its own read. CPU time, not time: the machine may have other things
+// to do.
 TEST(BenchServe, TakesTenThousandEventsASecondOnOneCore) {
-  constexpr int kTokens = 2000;
+  constexpr int kTokens = 200;
   StubModel stub([](const json::object&, StubConnection& connection) {
     connection.begin();
-    for (int i = 0; i < kTokens; ++i) connection.chunk(text("word "));
+    for (int i = 0; i < kTokens; ++i) {
+      connection.chunk(text("word "));
+      std::this_thread::sleep_for(1ms);
+    }
     connection.chunk(stop() + usage(7, kTokens) + kDone);
     connection.end();
   });
-  const Measured measured = measure(stub.url(), {"-n", "64", "-c", "32", "--warmup", "0"});
+  const Measured measured = measure(stub.url(), {"-n", "128", "-c", "64", "--warmup", "0"});
   ASSERT_EQ(measured.run.exit_code, 0) << measured.run.err;
-  EXPECT_EQ(measured.level().at("client_events"), 64 * kTokens);
-  const double per_second = 64 * kTokens / measured.level().at("client_cpu_s").to_number<double>();
+  EXPECT_EQ(measured.level().at("client_events"), 128 * kTokens);
+  EXPECT_LT(measured.level().at("coalesced_share").to_number<double>(), 0.9);
+  const double per_second = 128 * kTokens / measured.level().at("client_cpu_s").to_number<double>();
   RecordProperty("events_per_cpu_second", std::to_string(per_second));
   EXPECT_GE(per_second, 10'000.0);
 }
