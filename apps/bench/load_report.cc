@@ -166,7 +166,7 @@ LoadSummary summarize(const LoadResult& result, const LoadOptions& options) {
   std::vector<Weighted> tpot;
   std::vector<Weighted> itl;
   std::vector<Weighted> e2e;
-  double coalesced = 0.0;
+  int64_t coalesced = 0;
   for (const LoadRecord& record : result.records) {
     if (record.failure) {
       ++summary.failed;
@@ -189,7 +189,8 @@ LoadSummary summarize(const LoadResult& result, const LoadOptions& options) {
   summary.tpot = summarize(std::move(tpot));
   summary.itl = summarize(std::move(itl));
   summary.e2e = summarize(std::move(e2e));
-  if (summary.tokens > 0) summary.coalesced_share = coalesced / static_cast<double>(summary.tokens);
+  if (summary.tokens > 0)
+    summary.coalesced_share = static_cast<double>(coalesced) / static_cast<double>(summary.tokens);
   if (result.seconds > 0.0) summary.client_share = result.cpu_seconds / result.seconds;
   return summary;
 }
@@ -223,8 +224,9 @@ void print_level(const LoadSummary& summary, const LoadOptions& options) {
   print_latency("between tokens", summary.itl);
   print_latency("end to end", summary.e2e);
   if (summary.coalesced_share > 0.01) {
-    fmt::print("  {:.0f} % of the tokens came several at a time: their times are spread evenly\n",
-               100 * summary.coalesced_share);
+    fmt::print(
+        "  {:.0f} % of the tokens came along with another, or have no text: times are spread over them\n",
+        100 * summary.coalesced_share);
   }
   if (summary.uncounted > 0) {
     fmt::print("  {} answers without a usage: every event with text is taken for a token\n",

@@ -197,11 +197,11 @@ void LoadStream::count_tokens() {
   const double rest = std::max(0.0, static_cast<double>(record_.tokens) - known);
   const double per_event = events > 0.0 ? std::min(1.0, rest / events) : 0.0;
   const double per_byte = bytes > 0.0 ? std::max(0.0, rest - events) / bytes : 0.0;
+  record_.coalesced_tokens = std::max(int64_t{0}, record_.tokens - static_cast<int64_t>(arrivals_.size()));
   for (std::size_t i = 0; i < arrivals_.size(); ++i) {
     const Arrival& arrival = arrivals_[i];
     const double tokens = arrival.known_tokens + per_event * static_cast<double>(arrival.unknown_events) +
                           per_byte * static_cast<double>(arrival.unknown_bytes);
-    if (tokens >= 1.5) record_.coalesced_tokens += tokens;
     if (i == 0 || tokens <= 0.0) continue;
     const double seconds = (arrival.seconds - arrivals_[i - 1].seconds) / std::max(1.0, tokens);
     record_.gaps.push_back({static_cast<float>(seconds), static_cast<float>(tokens)});

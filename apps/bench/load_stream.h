@@ -49,11 +49,11 @@ struct LoadRecord {
   double start = 0.0;
   double first_token = 0.0;
   double end = 0.0;
-  int64_t prompt_tokens = 0;  // as the server counts; 0: it does not tell
-  int64_t tokens = 0;         // as the server counts, or its events with text
-  bool is_counted = false;    // by the server
-  int64_t events = 0;         // with text
-  double coalesced_tokens = 0.0;
+  int64_t prompt_tokens = 0;     // as the server counts; 0: it does not tell
+  int64_t tokens = 0;            // as the server counts, or its events with text
+  bool is_counted = false;       // by the server
+  int64_t events = 0;            // with text
+  int64_t coalesced_tokens = 0;  // without an arrival of their own
   std::vector<TokenGap> gaps;
   std::string answer;  // reasoning, content, calls and the finish reason
   std::optional<LoadFailure> failure;
