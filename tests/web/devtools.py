@@ -72,7 +72,7 @@ class Browser:
             data = json.dumps(message).encode() + b"\0"
             while data:
                 data = data[os.write(self.output, data):]
-        result = answer.get(timeout=30)
+        result = answer.get(timeout=60)
         if "error" in result:
             raise RuntimeError(f"{method}: {result['error']['message']}")
         return result["result"]
@@ -126,13 +126,13 @@ class Page:
     def go(self, url):
         self.loaded.clear()
         self.call("Page.navigate", url=url)
-        if not self.loaded.wait(20):
+        if not self.loaded.wait(60):
             raise TimeoutError(f"{url} did not load")
 
     def reload(self):
         self.loaded.clear()
         self.call("Page.reload")
-        if not self.loaded.wait(20):
+        if not self.loaded.wait(60):
             raise TimeoutError("the page did not reload")
 
     def resize(self, width, height, scale=1):
@@ -148,7 +148,7 @@ class Page:
             raise RuntimeError(f"{expression}: {result['exceptionDetails'].get('exception', {}).get('description')}")
         return result["result"].get("value")
 
-    def wait(self, expression, seconds=5):
+    def wait(self, expression, seconds=30):
         """Until the expression is true."""
         end = time.monotonic() + seconds
         while True:
@@ -166,11 +166,16 @@ class Page:
 
     def fill(self, selector, text):
         """Types as a person does: focus, select what is there, insert."""
-        self.js(f"{{ const field = document.querySelector({json.dumps(selector)}); field.focus(); field.select(); }}")
-        self.call("Input.insertText", text=text)
+        field = f"document.querySelector({json.dumps(selector)})"
+        self.js(f"{field}.focus(); {field}.select()")
+        if text:
+            self.call("Input.insertText", text=text)
+        else:
+            self.key("Backspace")
+        self.wait(f"{field}.value === {json.dumps(text)}")  # the call answers before the page has seen it
 
     def key(self, key, code=None, modifiers=0, text=None):
-        codes = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "Tab": 9, "k": 75}
+        codes = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "Tab": 9, "Backspace": 8, "k": 75}
         common = {"key": key, "code": code or key, "windowsVirtualKeyCode": codes[key], "modifiers": modifiers}
         if key == "Enter" and text is None:
             text = "\r"

@@ -102,8 +102,9 @@ class AnswerView {
       return card;
     });
     if (fields.size > 0) {
+      const label = `Continue with the result${fields.size > 1 ? 's' : ''}`;
       cards.push(element('div', {className: 'row calls-row'},
-                         element('button', {type: 'button', className: 'button primary', onclick: () => this.give(fields)}, 'Continue with the result' + (fields.size > 1 ? 's' : ''))));
+                         element('button', {type: 'button', className: 'button primary', onclick: () => this.give(fields)}, label)));
     }
     this.calls.replaceChildren(...cards);
   }

@@ -84,7 +84,7 @@ function chatMessages(conversation) {
 // {path, body} for what stands in the conversation. Throws an Error that names the setting that is wrong.
 function requestOf(conversation, model) {
   const {settings} = conversation;
-  const common = {model, stream: true, stream_options: {include_usage: true}, include_timings: true,
+  const common = {model: model || undefined, stream: true, stream_options: {include_usage: true}, include_timings: true,
                   ...readNumbers(settings, ['temperature', 'top_p', 'max_tokens', 'seed'])};
   if (settings.mode === 'completion') {
     const prompt = conversation.messages.map((message) => message.content).join('');

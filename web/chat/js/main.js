@@ -28,7 +28,8 @@ class App {
     this.conversations.push(...stored.filter((one) => !this.conversations.some((other) => other.id === one.id)));
     this.store.onChange((id) => this.reload(id));
     const last = stored.find((conversation) => conversation.id === preferences.read('open'));
-    if (last && this.current.messages.length === 0) this.open(last.id);
+    const begun = this.beganByHand || this.current.messages.length > 0 || byId('text').value !== '';  // somebody was quicker
+    if (last && !begun) this.open(last.id);
     else this.showFrame();
     if (!kept) toast('This window keeps nothing: conversations are gone when it is closed.');
     await this.loadModels();
@@ -246,12 +247,12 @@ class App {
     const state = byId('server-state');
     for (let wait = 1000; ; wait = Math.min(wait * 1.5, 10000)) {
       try {
-        this.models = await this.api.models();
-        const ready = await this.api.readiness().catch(() => ({ready: true}));  // servers without that endpoint
-        state.textContent = ready.ready || !ready.loading ? '' : ready.percent === null ? 'Loading' : `Loading, ${Math.floor(ready.percent)} %`;
+        const ready = await this.api.readiness();
+        this.models = await this.api.models();  // none while a model loads
+        state.textContent = ready.ready ? '' : !ready.loading ? 'Not ready' : ready.percent === null ? 'Loading' : `Loading, ${Math.floor(ready.percent)} %`;
         this.showModels();
-        if (ready.ready || !ready.loading) return;
-        wait = 700;
+        if (ready.ready) return;
+        if (ready.loading) wait = 700;
       } catch (error) {
         if (error.status === 401 || error.status === 403) {
           state.textContent = 'API key needed';
@@ -319,6 +320,7 @@ class App {
   }
 
   beginByHand() {
+    this.beganByHand = true;
     this.begin();
     preferences.write('open', '');
     this.toggleDrawer(false);
@@ -364,4 +366,5 @@ function recovered(conversation) {
   return conversation;
 }
 
-new App().start().then(() => { if (!matchMedia('(max-width: 46rem)').matches) byId('text').focus(); });
+if (!matchMedia('(max-width: 46rem)').matches) byId('text').focus();  // on a phone the keyboard would hide the page
+new App().start();
