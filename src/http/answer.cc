@@ -16,6 +16,9 @@ class Exchange final : public HttpExchange {
   void finish() override { answer_->finish(); }
   void abort() override { answer_->abort(); }
   void post(std::function<void()> task) override { answer_->post(std::move(task)); }
+  void post_after(std::chrono::milliseconds delay, std::function<void()> task) override {
+    answer_->post_after(delay, std::move(task));
+  }
   void on_disconnect(std::function<void()> callback) override { answer_->on_disconnect(std::move(callback)); }
   std::chrono::steady_clock::time_point start() const override { return answer_->start(); }
 
@@ -81,6 +84,11 @@ void Answer::end(Ending ending) {
 void Answer::post(std::function<void()> task) {
   std::lock_guard lock(mutex_);
   if (owner_ != nullptr) owner_->run_on_strand(std::move(task));
+}
+
+void Answer::post_after(std::chrono::milliseconds delay, std::function<void()> task) {
+  std::lock_guard lock(mutex_);
+  if (owner_ != nullptr) owner_->run_on_strand_after(delay, std::move(task));
 }
 
 void Answer::on_disconnect(std::function<void()> callback) {

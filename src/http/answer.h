@@ -15,13 +15,14 @@
 
 namespace gossamer {
 
-// The connection, as its answers see it. Both members are called from any thread, and only post.
+// The connection, as its answers see it. Its members are called from any thread, and only post.
 class AnswerOwner {
  public:
   virtual ~AnswerOwner() = default;
   // The answer has something to take().
   virtual void wake() = 0;
   virtual void run_on_strand(std::function<void()> task) = 0;
+  virtual void run_on_strand_after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 };
 
 class Answer {
@@ -47,6 +48,7 @@ class Answer {
   // The exchange is gone: 500, or broken off when it had begun.
   void drop() { end(Ending::kDropped); }
   void post(std::function<void()> task);
+  void post_after(std::chrono::milliseconds delay, std::function<void()> task);
   void on_disconnect(std::function<void()> callback);
   std::chrono::steady_clock::time_point start() const { return start_; }
 

@@ -46,16 +46,23 @@ void CallRun::cancel(ApiError error) {
   });
 }
 
-// On the engine's thread.
+// On the engine's thread. What comes until the strand takes it goes together; ends are not kept waiting.
 void CallRun::on_output(std::size_t prompt, Output output) {
+  const bool is_end = output.finish_reason.has_value();
   bool is_first = false;
+  std::chrono::steady_clock::duration early{};  // before the next write may come
   {
     const std::lock_guard lock(mutex_);
     is_first = arrivals_.empty();
     arrivals_.push_back({.prompt = prompt, .output = std::move(output)});
+    if (is_first) early = last_taken_ + kStreamInterval - std::chrono::steady_clock::now();
   }
-  // Others that come until the strand has its turn go with this one.
-  if (is_first) context_.exchange->post([self = shared_from_this()] { self->take_arrivals(); });
+  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(early);
+  if (is_end || (is_first && delay.count() <= 0)) {
+    context_.exchange->post([self = shared_from_this()] { self->take_arrivals(); });
+  } else if (is_first) {
+    context_.exchange->post_after(delay, [self = shared_from_this()] { self->take_arrivals(); });
+  }
 }
 
 void CallRun::take_arrivals() {
@@ -63,6 +70,7 @@ void CallRun::take_arrivals() {
   {
     const std::lock_guard lock(mutex_);
     arrivals.swap(arrivals_);
+    last_taken_ = std::chrono::steady_clock::now();
   }
   if (ended_) return;
   for (const Arrival& arrival : arrivals) {

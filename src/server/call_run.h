@@ -1,8 +1,11 @@
 // CallRun: one call on its way: its requests in the engine, its exchange with the client, and what is between
 // them. The engine's thread only queues outputs here; text, JSON and bytes are made on the connection's
-// strand, as many outputs at a time as have come.
+// strand, as many outputs at a time as have come: a stream is written kStreamInterval after its last write at
+// the earliest, so that a model which gives tokens faster than anybody reads is not held up by what sending
+// each one alone costs.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,6 +19,8 @@
 #include "server/served_engine.h"
 
 namespace gossamer {
+
+inline constexpr std::chrono::milliseconds kStreamInterval{20};
 
 struct CallContext {
   std::shared_ptr<ServedEngine> engine;
@@ -55,6 +60,7 @@ class CallRun : public std::enable_shared_from_this<CallRun> {
 
   std::mutex mutex_;  // guards what follows
   std::vector<Arrival> arrivals_;
+  std::chrono::steady_clock::time_point last_taken_;  // arrivals, by the strand
 };
 
 }  // namespace gossamer

@@ -103,9 +103,13 @@ ApiResult<PreparedCall> prepare_call(Endpoint endpoint, const json::value& body,
                                      : prepare_completion(body, model, identity);
 }
 
+uint64_t random_seed() {
+  thread_local std::random_device device;  // opening one costs more than all it is asked
+  return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
 std::string random_id() {
-  std::random_device device;
-  return fmt::format("{:08x}{:08x}{:08x}", device(), device(), device());
+  return fmt::format("{:016x}{:08x}", random_seed(), static_cast<uint32_t>(random_seed()));
 }
 
 }  // namespace gossamer

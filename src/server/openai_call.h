@@ -45,5 +45,7 @@ ApiResult<PreparedCall> prepare_chat_request(const ChatRequest& request, const S
 
 // 24 hexadecimal digits that nothing else has.
 std::string random_id();
+// What nobody can guess.
+uint64_t random_seed();
 
 }  // namespace gossamer

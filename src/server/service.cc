@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <random>
 #include <utility>
 
 #include "server/json_fields.h"
@@ -289,10 +288,8 @@ void Service::run_call(const HttpRequest& request, const std::shared_ptr<HttpExc
   ApiResult<std::optional<double>> timeout = timeout_header(request);
   if (!timeout.ok()) return refuse(timeout.error());
 
-  std::random_device device;
-  const CallIdentity identity{.id = random_id(),
-                              .created = static_cast<int64_t>(std::time(nullptr)),
-                              .default_seed = (static_cast<uint64_t>(device()) << 32) | device()};
+  const CallIdentity identity{
+      .id = random_id(), .created = static_cast<int64_t>(std::time(nullptr)), .default_seed = random_seed()};
   ApiResult<PreparedCall> prepared = prepare(body.value(), *engine.value(), identity);
   if (!prepared.ok()) return refuse(prepared.error());
   PreparedCall call = std::move(prepared).value();

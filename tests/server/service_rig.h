@@ -61,6 +61,12 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
     tasks_.push_back(std::move(task));
     changed_.notify_all();
   }
+  void post_after(std::chrono::milliseconds delay, std::function<void()> task) override {
+    post([delay, task = std::move(task)] {
+      std::this_thread::sleep_for(delay);
+      task();
+    });
+  }
   void on_disconnect(std::function<void()> callback) override {
     const std::lock_guard lock(mutex_);
     on_disconnect_ = std::move(callback);
