@@ -27,19 +27,19 @@ Result<std::shared_ptr<const GrammarMasks>> GrammarCache::find_or_make(const std
     }
   }
   Result<Grammar> grammar = make();
-  std::shared_ptr<const GrammarMasks> masks;
-  if (grammar.ok()) masks = std::make_shared<const GrammarMasks>(std::move(grammar).value(), vocabulary());
-  const std::lock_guard lock(mutex_);
-  if (!masks) {
+  if (!grammar.ok()) {
+    const std::lock_guard lock(mutex_);
     ++counts_.refused;
     entry->error = grammar.error();
     drop(*entry);
     return grammar.error();
   }
+  auto masks = std::make_shared<const GrammarMasks>(std::move(grammar).value(), vocabulary());
+  const std::lock_guard lock(mutex_);
   ++counts_.made;
-  entry->made = masks;
+  entry->made = std::move(masks);
   trim();
-  return masks;
+  return entry->made;
 }
 
 std::shared_ptr<GrammarCache::Entry> GrammarCache::find_or_add(const std::string& definition) {

@@ -72,7 +72,7 @@ class ConstraintsTest : public testing::Test {
     std::vector<uint64_t> mask(static_cast<std::size_t>(model_.vocab_size + 63) / 64);
     for (std::size_t i = 0; i < ids.size(); ++i) {
       std::fill(mask.begin(), mask.end(), 0);
-      const std::string error = constraint->fill_mask(std::span(ids).first(i), mask);
+      std::string error = constraint->fill_mask(std::span(ids).first(i), mask);
       if (!error.empty()) return error;
       if (!is_allowed(mask, ids[i])) return tokenizer_->decode(std::span(ids).first(i)) + "<here>";
     }
@@ -381,6 +381,7 @@ TEST(GrammarCache, ForgetsARefusalAndServesManyThreads) {
   EXPECT_TRUE(cache.find_or_make("a", [] { return json_object_grammar(); }).ok());
   std::atomic<int> made = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) {
