@@ -30,7 +30,7 @@ void add_serving_options(CLI::App& command, ServingOptions& options) {
       .add_option("--num-speculative-tokens", options.num_speculative_tokens,
                   "The most tokens of a step that are guessed from what the text said before, and verified. "
                   "0: none. Results do not depend on it")
-      ->check(CLI::Range(0, 64))
+      ->check(CLI::Range(0, static_cast<int>(kMaxLookAhead)))
       ->capture_default_str();
 }
 

@@ -289,8 +289,7 @@ void Engine::propose_drafts() {
     if (!pays) continue;
     if (sequence->num_to_run() != 1 || sequence->num_output() == 0) continue;
     const int64_t left = sequence->request->max_new_tokens - sequence->num_output() - 1;
-    // A mask would have to be computed for every draft token; constrained sequences do without drafts.
-    if (left <= 0 || (sequence->constraint && sequence->constraint->is_active(sequence->output()))) continue;
+    if (left <= 0) continue;
     const int most = static_cast<int>(std::min<int64_t>(options_.max_draft_tokens, left));
     if (const int length = sequence->draft_length.next(most); length > 0) {
       sequence->draft = sequence->ngrams.propose(sequence->tokens, length);
@@ -362,9 +361,18 @@ void Engine::start_masks(std::vector<StepSequence>& steps) {
   for (StepSequence& step : steps) {
     const Sequence& sequence = *step.entry.sequence;
     const bool samples = sequence.num_computed + step.entry.num_tokens >= sequence.num_known();
-    if (!samples || !sequence.constraint || !sequence.constraint->is_active(sequence.output())) continue;
+    if (!samples || !sequence.constraint) continue;
+    const auto num_drafts = static_cast<std::size_t>(step.entry.num_drafts);
+    if (num_drafts == 0 && !sequence.constraint->is_active(sequence.output())) continue;
     step.mask = static_cast<int64_t>(masks_.size());
-    masks_.push_back({.constraint = sequence.constraint.get(), .output = sequence.output()});
+    const std::span<const int32_t> output = sequence.output();
+    MaskWorker::Job& job = masks_.emplace_back();
+    job.constraint = sequence.constraint.get();
+    job.num_drafts = num_drafts;
+    job.output.reserve(output.size() + num_drafts);
+    job.output.assign(output.begin(), output.end());
+    job.output.insert(job.output.end(), sequence.draft.begin(),
+                      sequence.draft.begin() + static_cast<std::ptrdiff_t>(num_drafts));
   }
   mask_worker_.start(masks_);
 }
@@ -449,24 +457,29 @@ void Engine::advance(StepSequence& step, const StepLogits& step_logits, Sampler&
         {.id = sequence.id, .index = sequence.index, .finish_reason = FinishReason::kLength});
     return;
   }
-  const MaskWorker::Job* mask = step.mask >= 0 ? &masks_[static_cast<std::size_t>(step.mask)] : nullptr;
-  if (mask != nullptr && !mask->error.empty()) return fail(step, mask->error);
+  const MaskWorker::Job* masks = step.mask >= 0 ? &masks_[static_cast<std::size_t>(step.mask)] : nullptr;
   for (int64_t accepted = 0;; ++accepted) {
     const std::span<const float> row = row_of(num_known - 1 + accepted);
+    std::span<const uint64_t> mask;
+    if (masks != nullptr) {
+      // A draft token that its mask forbids is never sampled: only an error can end the masks before.
+      if (static_cast<std::size_t>(accepted) >= masks->masks.size()) return fail(step, masks->error);
+      mask = masks->masks[static_cast<std::size_t>(accepted)];
+    }
     // Where a grammar has come to its end there is nothing else to say.
     const bool too_early = sequence.num_output() < request.min_new_tokens &&
-                           (mask == nullptr || allows_other(mask->mask, request.stop_token_ids));
-    const Result<int32_t> sampled = sampler.sample(
-        {.logits = row,
-         .maxima = of_position(step_logits.maxima, num_known - 1 + accepted),
-         .params = request.sampling,
-         .seed = sequence.seed,
-         .index = static_cast<uint64_t>(sequence.num_output()),
-         .prompt = sequence.prompt(),
-         .output = sequence.output(),
-         .mask = mask != nullptr ? std::span<const uint64_t>(mask->mask) : std::span<const uint64_t>(),
-         .forbidden =
-             too_early ? std::span<const int32_t>(request.stop_token_ids) : std::span<const int32_t>()});
+                           (mask.empty() || allows_other(mask, request.stop_token_ids));
+    const Result<int32_t> sampled =
+        sampler.sample({.logits = row,
+                        .maxima = of_position(step_logits.maxima, num_known - 1 + accepted),
+                        .params = request.sampling,
+                        .seed = sequence.seed,
+                        .index = static_cast<uint64_t>(sequence.num_output()),
+                        .prompt = sequence.prompt(),
+                        .output = sequence.output(),
+                        .mask = mask,
+                        .forbidden = too_early ? std::span<const int32_t>(request.stop_token_ids)
+                                               : std::span<const int32_t>()});
     if (!sampled.ok()) return fail(step, sampled.error().message);
     std::optional<TokenLogprobs> logprobs;
     if (request.top_logprobs >= 0) {

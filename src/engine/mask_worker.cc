@@ -1,6 +1,7 @@
 #include "engine/mask_worker.h"
 
 #include <exception>
+#include <utility>
 
 namespace gossamer {
 
@@ -38,9 +39,8 @@ void MaskWorker::run() {
     const std::span<Job> jobs = jobs_;
     lock.unlock();
     for (Job& job : jobs) {
-      job.mask.assign(num_words_, 0);
       try {
-        job.error = job.constraint->fill_mask(job.output, job.mask);
+        fill(job);
       } catch (const std::exception& error) {  // one request's grammar must not end the others'
         job.error = error.what();
       }
@@ -48,6 +48,22 @@ void MaskWorker::run() {
     lock.lock();
     working_ = false;
     changed_.notify_all();
+  }
+}
+
+void MaskWorker::fill(Job& job) const {
+  const std::span<const int32_t> all = job.output;
+  for (std::size_t num_accepted = 0; num_accepted <= job.num_drafts; ++num_accepted) {
+    const std::span<const int32_t> output = all.first(all.size() - job.num_drafts + num_accepted);
+    std::vector<uint64_t> mask;
+    if (job.constraint->is_active(output)) {
+      mask.assign(num_words_, 0);
+      job.error = job.constraint->fill_mask(output, mask);
+      if (!job.error.empty()) return;
+    }
+    job.masks.push_back(std::move(mask));
+    if (num_accepted == job.num_drafts) return;
+    if (!job.masks.back().empty() && !is_allowed(job.masks.back(), all[output.size()])) return;
   }
 }
 

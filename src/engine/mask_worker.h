@@ -19,19 +19,23 @@ class MaskWorker {
   explicit MaskWorker(int64_t vocab_size) : num_words_(static_cast<std::size_t>((vocab_size + 63) / 64)) {}
   ~MaskWorker();
 
+  // The masks of one sequence in one step: behind its output, and behind each of its draft tokens as long as
+  // the constraint allows them.
   struct Job {
     TokenConstraint* constraint = nullptr;
-    std::span<const int32_t> output;
-    // Afterwards:
-    std::vector<uint64_t> mask;
-    std::string error;
+    std::vector<int32_t> output;  // the draft tokens are the last ones
+    std::size_t num_drafts = 0;
+    // Afterwards. At most num_drafts + 1; one that is empty allows everything.
+    std::vector<std::vector<uint64_t>> masks;
+    std::string error;  // why there are no more
   };
-  // The jobs, and what they point to, stay as they are until wait() has returned.
+  // The jobs stay as they are until wait() has returned.
   void start(std::span<Job> jobs);
   void wait();
 
  private:
   void run();
+  void fill(Job& job) const;
 
   std::size_t num_words_;
   std::mutex mutex_;

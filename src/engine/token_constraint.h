@@ -27,6 +27,9 @@ inline bool allows_other(std::span<const uint64_t> mask, std::span<const int32_t
   return false;
 }
 
+// Tokens that speculation looks ahead, at most.
+inline constexpr std::size_t kMaxLookAhead = 64;
+
 // Belongs to one sequence. Called on a thread of the engine's own, one call at a time, while the forward pass
 // that gives the logits runs.
 class TokenConstraint {
@@ -34,9 +37,10 @@ class TokenConstraint {
   virtual ~TokenConstraint() = default;
 
   // Sets in `mask`, which comes with every bit zero, the tokens that may follow `output` (all that the
-  // sequence has given so far, forced tokens included). `output` grows from call to call: what an
-  // implementation found out about its beginning may be kept. Returns an empty string, or what is wrong: the
-  // request then ends with kError.
+  // sequence has given so far, forced tokens included). From call to call `output` grows, or loses some of
+  // its last tokens and goes on in another way (drafts that were not sampled, at most kMaxLookAhead of them):
+  // what an implementation found out about its beginning may be kept. Returns an empty string, or what is
+  // wrong: the request then ends with kError.
   virtual std::string fill_mask(std::span<const int32_t> output, TokenMask mask) = 0;
 
   // False where anything may follow, which spares the mask (free text before a grammar begins).

@@ -14,35 +14,51 @@ ReasoningBudget::ReasoningBudget(std::shared_ptr<const GrammarMasks> with_reason
     : masks_(with_reasoning),
       with_reasoning_(std::move(with_reasoning)),
       without_reasoning_(std::move(without_reasoning)),
-      tokens_(tokens),
-      num_left_(num_tokens) {}
+      tokens_(tokens) {
+  state_.num_left = num_tokens;
+}
 
 // The grammar has made sure that the format is kept to.
 void ReasoningBudget::take(int32_t token) {
-  ++num_taken_;
+  before_.push_back(state_);
+  if (before_.size() > kMaxLookAhead) before_.pop_front();
+  taken_.push_back(token);
   if (token == tokens_.start || token == tokens_.channel) {
-    part_ = token == tokens_.start ? Part::kRole : Part::kChannel;
-    name_.clear();
+    state_.part = token == tokens_.start ? Part::kRole : Part::kChannel;
+    state_.name.clear();
   } else if (token == tokens_.message) {
-    part_ = Part::kText;
-    is_reasoning_ = name_.starts_with("analysis");
+    state_.part = Part::kText;
+    state_.is_reasoning = state_.name.starts_with("analysis");
   } else if (tokens_.ends_message(token)) {
-    is_reasoning_ = false;
-  } else if (part_ == Part::kText) {
-    if (is_reasoning_) --num_left_;
+    state_.is_reasoning = false;
+  } else if (state_.part == Part::kText) {
+    if (state_.is_reasoning) --state_.num_left;
   } else {
-    name_ += masks_->vocabulary().tokens().of(token);
-    if (part_ == Part::kRole && name_ == "assistant" && num_left_ <= 0) spent_at_ = num_taken_;
+    state_.name += masks_->vocabulary().tokens().of(token);
+    if (state_.part == Part::kRole && state_.name == "assistant" && state_.num_left <= 0 && !state_.spent_at)
+      state_.spent_at = taken_.size();
+  }
+}
+
+// Forgets tokens that are not at their place in `output` any more.
+void ReasoningBudget::go_back_to(std::span<const int32_t> output) {
+  const auto differs = std::mismatch(taken_.begin(), taken_.end(), output.begin(), output.end());
+  const auto num_shared = static_cast<std::size_t>(differs.second - output.begin());
+  while (taken_.size() > num_shared) {
+    GOSSAMER_CHECK(!before_.empty());
+    state_ = std::move(before_.back());
+    before_.pop_back();
+    taken_.pop_back();
   }
 }
 
 std::string ReasoningBudget::fill_mask(std::span<const int32_t> output, TokenMask mask) {
-  GOSSAMER_CHECK_LE(num_taken_, output.size());
-  while (!spent_at_ && num_taken_ < output.size()) take(output[num_taken_]);
-  if (spent_at_) return without_reasoning_.fill_mask(output.subspan(*spent_at_), mask);
+  go_back_to(output);
+  while (taken_.size() < output.size()) take(output[taken_.size()]);
+  if (state_.spent_at) return without_reasoning_.fill_mask(output.subspan(*state_.spent_at), mask);
   std::string error = with_reasoning_.fill_mask(output, mask);
   // Within a character the message cannot end yet.
-  if (error.empty() && is_reasoning_ && num_left_ <= 0 && is_allowed(mask, tokens_.end)) {
+  if (error.empty() && state_.is_reasoning && state_.num_left <= 0 && is_allowed(mask, tokens_.end)) {
     std::fill(mask.begin(), mask.end(), 0);
     mask[static_cast<std::size_t>(tokens_.end) / 64] |= uint64_t{1} << (tokens_.end % 64);
   }

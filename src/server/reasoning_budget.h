@@ -6,10 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/token_constraint.h"
 #include "grammar/matcher.h"
@@ -30,20 +32,27 @@ class ReasoningBudget : public TokenConstraint {
  private:
   enum class Part : uint8_t { kRole, kChannel, kText };
 
+  // What the tokens so far have come to.
+  struct State {
+    Part part = Part::kRole;
+    std::string name;  // the role or the channel so far
+    bool is_reasoning = false;
+    int64_t num_left = 0;
+    // Where the second grammar begins: the beginning of the first message behind the budget.
+    std::optional<std::size_t> spent_at;
+  };
+
   void take(int32_t token);
+  void go_back_to(std::span<const int32_t> output);
 
   std::shared_ptr<const GrammarMasks> masks_;
   GrammarConstraint with_reasoning_;
   GrammarConstraint without_reasoning_;
   HarmonyTokens tokens_;
-  int64_t num_left_;
 
-  std::size_t num_taken_ = 0;  // of the output
-  Part part_ = Part::kRole;
-  std::string name_;  // the role or the channel so far
-  bool is_reasoning_ = false;
-  // Where the second grammar begins: the beginning of the first message behind the budget.
-  std::optional<std::size_t> spent_at_;
+  std::vector<int32_t> taken_;  // of the output
+  State state_;
+  std::deque<State> before_;  // the states before the last tokens, so many as may be taken back
 };
 
 }  // namespace gossamer

@@ -250,6 +250,42 @@ TEST_P(Serving, AConstraintChoosesWhatMayComeAndABrokenOneEndsItsOwnRequestOnly)
   EXPECT_THAT(results.at(broken).error, HasSubstr("a broken grammar"));
 }
 
+// Allows few tokens, others at each of five places, so that what a sequence says repeats itself and is
+// drafted, and says something wrong about itself if it is asked out of order.
+class Cycle : public TokenConstraint {
+ public:
+  std::string fill_mask(std::span<const int32_t> output, TokenMask mask) override {
+    const std::size_t shared = static_cast<std::size_t>(
+        std::mismatch(seen_.begin(), seen_.end(), output.begin(), output.end()).first - seen_.begin());
+    if (seen_.size() - shared > kMaxLookAhead) return "more was taken back than may be";
+    seen_.assign(output.begin(), output.end());
+    for (std::size_t choice = 0; choice < 2; ++choice) {
+      const std::size_t id = 1 + (output.size() % 5) * 7 + choice * 3;
+      mask[id / 64] |= uint64_t{1} << (id % 64);
+    }
+    return {};
+  }
+  bool is_active(std::span<const int32_t> output) const override { return output.size() % 11 != 10; }
+
+ private:
+  std::vector<int32_t> seen_;
+};
+
+TEST_P(Serving, DraftsOfConstrainedSequencesChangeNothingButTheTime) {
+  Request request = scored(make_request(20, 3, 120));
+  request.make_constraint = [] { return std::make_unique<Cycle>(); };
+  const Finished plain = alone(request);
+  ASSERT_EQ(plain.tokens.size(), 120U) << plain.error;
+  Rig rig(config(), {.limits = {.max_num_seqs = 3, .max_logit_rows = 64}, .max_draft_tokens = 6}, "cpu", 2);
+  const RequestId first = rig.submit(request);
+  const RequestId second = rig.submit(request);
+  const auto& results = rig.run();
+  EXPECT_EQ(results.at(first), plain);
+  EXPECT_EQ(results.at(second), plain);
+  EXPECT_GT(results.at(first).times.accepted_tokens, 0);
+  EXPECT_GT(results.at(first).times.drafted_tokens, results.at(first).times.accepted_tokens);
+}
+
 TEST_P(Serving, DeadlinesEndWhatTheyConcernAndSayWhich) {
   Rig rig(config(), {.limits = {.max_num_seqs = 1, .max_batched_tokens = 16}}, "cpu");
   const EngineClock::time_point past = EngineClock::now() - std::chrono::seconds(1);

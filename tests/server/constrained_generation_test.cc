@@ -104,7 +104,12 @@ class RandomModel {
              "intermediate_size": 32, "num_local_experts": 4, "num_experts_per_tok": 2,
              "sliding_window": 64, "max_position_embeddings": 4096, "rope_theta": 10000.0}})",
                          tokenizer_->vocab_size()),
-             {.limits = {.max_num_seqs = 48, .max_batched_tokens = 512, .prefix_cache = true}}, "cpu", 2) {
+             {.limits = {.max_num_seqs = 48,
+                         .max_batched_tokens = 512,
+                         .max_logit_rows = 256,
+                         .prefix_cache = true},
+              .max_draft_tokens = 6},
+             "cpu", 2) {
     model_.names = {"random"};
     model_.tokenizer = tokenizer_.get();
     model_.grammars = &grammars_;
