@@ -196,6 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         self.delta({"role": "assistant", "content": ""})
         if word == "lost":
             self.say("What came before the cable was cut")
+            time.sleep(0.7)  # a browser drops what it has not handed out when a connection breaks
             self.connection.shutdown(socket.SHUT_RDWR)
         elif word == "break":
             self.say("Half of it")

@@ -27,8 +27,6 @@ class PageTest(unittest.TestCase):
         self.page.wait("!['no model', undefined].includes(document.getElementById('model').dataset.names)")
 
     def tearDown(self):
-        if self._outcome.result.failures and self._outcome.result.failures[-1][0] is self:
-            print(getattr(self, "shown", ""))
         self.assertEqual([p for p in self.page.problems if "Failed to load resource" not in p], [])
         outside = [r for r in self.page.requests if not r.startswith((self.url, "data:", "blob:"))]
         self.assertEqual(outside, [], "the page asked somebody else")
@@ -40,7 +38,6 @@ class PageTest(unittest.TestCase):
         self.page.wait("messages.querySelector('.message.assistant')")
         if wait:
             self.page.wait(wait)
-            self.shown = self.page.js("messages.innerText.slice(-600)")  # for whoever reads a failure
 
 
 class AnyServer(PageTest):
