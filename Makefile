@@ -3,7 +3,7 @@
 PROGRAM := build/release/bin/gossamer
 JOBS ?= $(shell nproc)
 
-.PHONY: demo test build package sdk check lint asan tsan fuzz arm clean
+.PHONY: demo test build package sdk web check lint asan tsan fuzz arm clean
 
 demo: build
 	@$(PROGRAM) generate demo --prompt "What is the capital of France?"
@@ -16,7 +16,7 @@ build:
 	@test -f build/release/build.ninja || cmake --preset release --log-level=WARNING
 	@cmake --build --preset release -j$(JOBS) -- --quiet
 
-check: test sdk lint asan tsan arm fuzz
+check: test sdk web lint asan tsan arm fuzz
 
 # The Debian package, in build/package.
 package: build
@@ -58,6 +58,10 @@ arm:
 	@tools/install_packages.sh build arm
 	@cmake --preset arm --log-level=WARNING && cmake --build --preset arm -j$(JOBS) -- --quiet
 	@GOSSAMER_TEST_MAX_TOKENS=$(ARM_MAX_TOKENS) ctest --preset arm -j$(JOBS) -R neon --no-tests=error
+
+# The chat page in headless Chromium; needs no build. tests/web/run.sh URL tests the page of a running server.
+web:
+	@tests/web/run.sh
 
 clean:
 	rm -rf build

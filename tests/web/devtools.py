@@ -78,9 +78,10 @@ class Browser:
         return result["result"]
 
     def open(self, url, width=1280, height=800):
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        context = self.call("Target.createBrowserContext")["browserContextId"]  # an empty profile of its own
+        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self, session, target)
+        page = Page(self, session, context)
         self.pages[session] = page
         for domain in ("Page", "Runtime", "Network", "Log"):
             page.call(f"{domain}.enable")
@@ -99,10 +100,10 @@ class Browser:
 
 
 class Page:
-    def __init__(self, browser, session, target):
+    def __init__(self, browser, session, context):
         self.browser = browser
         self.session = session
-        self.target = target
+        self.context = context
         self.requests = []  # addresses
         self.problems = []  # exceptions, and what the console and the policy complain about
         self.loaded = threading.Event()
@@ -122,6 +123,10 @@ class Page:
             self.problems.append(" ".join(str(a.get("value", a.get("description"))) for a in parameters["args"]))
         elif method == "Log.entryAdded" and parameters["entry"]["source"] in ("security", "violation", "javascript"):
             self.problems.append(parameters["entry"]["text"])
+
+    def close(self):
+        del self.browser.pages[self.session]
+        self.browser.call("Target.disposeBrowserContext", browserContextId=self.context)
 
     def go(self, url):
         self.loaded.clear()

@@ -36,7 +36,12 @@ def fibonacci(n: int) -> int:
 HOSTILE = """<script>window.owned = 1</script>
 <img src=x onerror="window.owned = 2">
 <iframe srcdoc="<script>parent.owned = 3</script>"></iframe>
-[click](javascript:window.owned=4) ![pixel](https://tracker.invalid/p.png)
+
+[click](javascript:window.owned=4) ![pixel](https://tracker.invalid/p.png) [data](data:text/html,<script>owned=10</script>)
+[ref] <javascript:owned=11> H<sub onclick=owned=12>2</sub>O <sub>low</sub> `<script>` &lt;script&gt;
+
+[ref]: javascript:owned=13
+
 <svg onload="window.owned = 5"><a href="javascript:window.owned=6">x</a></svg>
 <b onmouseover="window.owned=7" id="messages">bold</b> <style>body{display:none}</style>
 
@@ -184,13 +189,14 @@ class Handler(BaseHTTPRequestHandler):
         last = body["messages"][-1]
         word = last["content"].split()[0] if last["role"] == "user" else "tool"
         if word == "refuse":
-            return self.fail(400, "temperature: expected a number between 0 and 2, found 7", "invalid_value")
+            return self.fail(400, "top_p: expected a number above 0 and at most 1, found 7", "invalid_value")
         if word == "busy" and time.monotonic() < self.server.busy_until:
             return self.fail(429, "the queue is full", "rate_limit", [("Retry-After", "1")])
         self.begin()
         self.delta({"role": "assistant", "content": ""})
         if word == "lost":
             self.say("What came before the cable was cut")
+            time.sleep(0.7)  # a browser drops what it has not handed out when a connection breaks
             self.connection.shutdown(socket.SHUT_RDWR)
         elif word == "break":
             self.say("Half of it")

@@ -1,7 +1,7 @@
 """What the chat page does, in headless Chromium. Run by run.sh:
     page_test.py --page FILE   against the server in mock_server.py, which misbehaves on request
     page_test.py --url URL     against a running `gossamer serve`: what must hold with any model that chats
-Names of tests are claims; each has a tab and a conversation of its own."""
+Names of tests are claims; each has an empty profile of its own."""
 
 import argparse
 import json
@@ -25,15 +25,12 @@ class PageTest(unittest.TestCase):
     def setUp(self):
         self.page = self.browser.open(self.url)
         self.page.wait("!['no model', undefined].includes(document.getElementById('model').dataset.names)")
-        self.page.click("#new-conversation")
 
     def tearDown(self):
-        if self._outcome.result.failures and self._outcome.result.failures[-1][0] is self:
-            print(getattr(self, "shown", ""))
         self.assertEqual([p for p in self.page.problems if "Failed to load resource" not in p], [])
         outside = [r for r in self.page.requests if not r.startswith((self.url, "data:", "blob:"))]
         self.assertEqual(outside, [], "the page asked somebody else")
-        self.browser.call("Target.closeTarget", targetId=self.page.target)
+        self.page.close()
 
     def send(self, text, wait=DONE):
         self.page.fill("#text", text)
@@ -41,7 +38,6 @@ class PageTest(unittest.TestCase):
         self.page.wait("messages.querySelector('.message.assistant')")
         if wait:
             self.page.wait(wait)
-            self.shown = self.page.js("messages.innerText.slice(-600)")  # for whoever reads a failure
 
 
 class AnyServer(PageTest):
@@ -71,7 +67,7 @@ class AnyServer(PageTest):
         self.assertTrue(self.page.js("document.documentElement.scrollWidth <= 390"), "the page is wider than the screen")
         self.assertTrue(self.page.js("messages.scrollWidth <= messages.clientWidth"))
         hidden = "getComputedStyle(sidebar).visibility === 'hidden'"
-        self.assertTrue(self.page.js(hidden))
+        self.page.wait(hidden)
         self.page.click("#open-sidebar")
         self.page.wait("sidebar.getBoundingClientRect().left === 0")
         self.assertTrue(self.page.js("main.inert && sidebar.contains(document.activeElement)"))
@@ -95,12 +91,12 @@ class AnyServer(PageTest):
 
     def test_shows_the_servers_refusal_in_place_and_tries_again(self):
         self.page.click("#toggle-panel")
-        self.page.fill("[name=temperature]", "7")
+        self.page.fill("[name=top_p]", "7")
         self.page.fill("#text", "refuse " + self.question)
         self.page.key("Enter")
         self.page.wait(NOTICE)
-        self.assertIn("temperature", self.page.js(NOTICE))
-        self.page.fill("[name=temperature]", "")
+        self.assertIn("top_p", self.page.js(NOTICE))
+        self.page.fill("[name=top_p]", "")
         edit = "[...messages.querySelectorAll('.user [aria-label^=Edit]')].at(-1)"
         self.page.js(f"{edit}.click()")
         self.page.fill(".editor textarea", self.question)
@@ -186,6 +182,8 @@ class Mock(AnyServer):
         made = "script, img, iframe, style, svg:not(summary svg, button svg), [onerror], [onload], [onmouseover], a[href^=javascript]"
         self.assertEqual(self.page.js(f"messages.querySelectorAll({json.dumps(made)}).length"), 0)
         self.assertEqual(self.page.js("document.querySelectorAll('#messages').length"), 1)
+        self.assertEqual(self.page.js("[...messages.querySelectorAll('a')].map((link) => link.href)"), ["https://tracker.invalid/p.png"])
+        self.assertEqual(self.page.js("messages.querySelector('.markdown sub').textContent"), "low")
         self.assertIn('<img src=x onerror="window.owned = 2">', self.page.text(ANSWER))
         # And were there a hole: neither HTML nor scripts out of text are let through.
         self.assertTrue(self.page.js("(() => { try { messages.innerHTML = '<b>x</b>'; return false; } catch { return true; } })()"))

@@ -1,5 +1,5 @@
 // What a conversation is, and how it becomes a request. Plain data: kept in the browser, exported and imported as it stands.
-//   {id, title, named, created, updated, model, settings, messages}
+//   {id, title ('': the first line stands for it), created, updated, model, settings, messages}
 //   message: {role: 'user', content}
 //            {role: 'assistant', content, reasoning, thinkingMs, calls: [{id, name, arguments}], finish, usage, timings,
 //             firstMs, elapsedMs, stopped, failure, writing}
@@ -10,7 +10,7 @@ const kCompletionTokens = 256;  // the API's own default for completions is 16: 
 
 function newConversation(model, settings) {
   const now = Date.now();
-  return {id: crypto.randomUUID?.() ?? `${now}-${Math.random().toString(36).slice(2)}`, title: '', named: false, created: now, updated: now, model,
+  return {id: crypto.randomUUID?.() ?? `${now}-${Math.random().toString(36).slice(2)}`, title: '', created: now, updated: now, model,
           settings: {...kDefaultSettings, ...settings}, messages: []};
 }
 
@@ -108,7 +108,6 @@ function importedConversation(raw) {
   if (conversation.settings.mode !== 'completion') conversation.settings.mode = 'chat';
   if (text(raw.id)) conversation.id = raw.id;
   conversation.title = text(raw.title);
-  conversation.named = raw.named === true;
   conversation.created = number(raw.created, conversation.created);
   conversation.updated = number(raw.updated, conversation.updated);
   for (const message of raw.messages) {

@@ -61,6 +61,7 @@ function toast(text, action = null) {
 }
 
 function formatSeconds(milliseconds) {
+  if (milliseconds < 95) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;

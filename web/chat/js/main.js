@@ -182,7 +182,6 @@ class App {
 
   rename(conversation, title) {
     conversation.title = title;
-    conversation.named = true;
     this.save(conversation);
     this.showFrame();
   }

@@ -31,7 +31,8 @@ class SettingsPanel {
   show(settings, key) {
     for (const [name, value] of Object.entries(settings)) {
       const field = this.form.elements[name];
-      if (field instanceof RadioNodeList || (field && field.value !== value)) field.value = value;
+      if (field instanceof RadioNodeList) for (const radio of field) radio.checked = radio.value === value;
+      else if (field.value !== value) field.value = value;  // else the cursor would jump
     }
     this.form.elements.api_key.value = key;
     this.form.elements.max_tokens.placeholder = settings.mode === 'completion' ? String(kCompletionTokens) : 'default';
