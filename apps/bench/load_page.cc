@@ -122,9 +122,10 @@ std::string to_html(const LoadReport& report) {
     text += fmt::format("<p><strong>Failed: {}.</strong></p>\n", escaped(why));
   text += "<h2>Results</h2>\n" + results_table(report) + latency_table(report);
   if (report.levels.size() > 1) text += sweep_plots(report);
-  text += share_plot(report, "Time to the first token, ms", &LoadSummary::ttft);
-  text += share_plot(report, "Between tokens, ms", &LoadSummary::itl);
-  text += share_plot(report, "End to end, ms", &LoadSummary::e2e);
+  text +=
+      share_plot(report, "Time to the first token, ms, from the fastest to the slowest", &LoadSummary::ttft);
+  text += share_plot(report, "Between tokens, ms, from the fastest to the slowest", &LoadSummary::itl);
+  text += share_plot(report, "End to end, ms, from the fastest to the slowest", &LoadSummary::e2e);
   text += failure_table(report);
   text +=
       "<p class=\"note\">Latencies are those of whole answers. A first token is the first of content or "

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <cmath>
 #include <ctime>
 #include <utility>
@@ -14,6 +16,8 @@ namespace gossamer {
 namespace {
 
 constexpr std::size_t kMaxRequestIdLength = 128;
+constexpr std::size_t kNumWorkers = 2;
+constexpr bool kInBackground = true;
 
 std::string request_id(const HttpRequest& request) {
   const std::optional<std::string_view> given = request.header("x-request-id");
@@ -68,21 +72,27 @@ double milliseconds(double seconds) { return std::round(seconds * 1e5) / 1e2; }
 }  // namespace
 
 Service::Service(ServiceOptions options, ModelHost& host, ServerLog& log)
-    : options_(std::move(options)), host_(host), log_(log), metrics_(host, options_.version) {}
+    : options_(std::move(options)),
+      host_(host),
+      log_(log),
+      metrics_(host, options_.version),
+      workers_(std::make_unique<boost::asio::thread_pool>(kNumWorkers)) {}
+
+Service::~Service() = default;
 
 const std::vector<Service::Route>& Service::routes() {
   static const std::vector<Route> kRoutes = {
-      {"POST", "/v1/chat/completions", Access::kKey, &Service::chat_completions},
-      {"POST", "/v1/completions", Access::kKey, &Service::completions},
-      {"POST", "/v1/responses", Access::kKey, &Service::create_response},
+      {"POST", "/v1/chat/completions", Access::kKey, &Service::chat_completions, kInBackground},
+      {"POST", "/v1/completions", Access::kKey, &Service::completions, kInBackground},
+      {"POST", "/v1/responses", Access::kKey, &Service::create_response, kInBackground},
       {"GET", "/v1/responses/*", Access::kKey, &Service::show_response},
       {"DELETE", "/v1/responses/*", Access::kKey, &Service::delete_response},
-      {"POST", "/generate", Access::kKey, &Service::generate},
-      {"POST", "/generate_stream", Access::kKey, &Service::generate_stream},
-      {"POST", "/", Access::kKey, &Service::generate_root},
+      {"POST", "/generate", Access::kKey, &Service::generate, kInBackground},
+      {"POST", "/generate_stream", Access::kKey, &Service::generate_stream, kInBackground},
+      {"POST", "/", Access::kKey, &Service::generate_root, kInBackground},
       {"GET", "/info", Access::kKey, &Service::generate_info},
-      {"POST", "/tokenize", Access::kKey, &Service::tokenize},
-      {"POST", "/detokenize", Access::kKey, &Service::detokenize},
+      {"POST", "/tokenize", Access::kKey, &Service::tokenize, kInBackground},
+      {"POST", "/detokenize", Access::kKey, &Service::detokenize, kInBackground},
       {"GET", "/v1/models", Access::kPublic, &Service::list_models},
       {"GET", "/v1/models/*", Access::kPublic, &Service::show_model},
       {"GET", "/", Access::kPublic, &Service::page},
@@ -92,7 +102,7 @@ const std::vector<Service::Route>& Service::routes() {
       {"GET", "/metrics", Access::kPublic, &Service::metrics},
       {"GET", "/version", Access::kPublic, &Service::version},
       {"GET", "/admin/model", Access::kAdmin, &Service::admin_status},
-      {"POST", "/admin/load", Access::kAdmin, &Service::admin_load},
+      {"POST", "/admin/load", Access::kAdmin, &Service::admin_load, kInBackground},
       {"POST", "/admin/unload", Access::kAdmin, &Service::admin_unload},
   };
   return kRoutes;
@@ -107,10 +117,16 @@ void Service::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange
   RequestScope scope{
       .id = request_id(request), .method = request.method, .path = request.path, .client = request.client};
   if (options_.log_prompts) scope.prompt = request.body;
+  dispatch(request, exchange, scope);
+}
+
+// An exception here is a flaw of ours, and one request's.
+void Service::handle_route(const Route& route, HttpRequest& request,
+                           const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope) {
   try {
-    dispatch(request, exchange, scope);
+    (this->*route.handler)(request, exchange, scope);
   } catch (const std::exception& error) {
-    log_.warn(fmt::format("{} {}: {}", request.method, request.path, error.what()));
+    log_.warn(fmt::format("{} {}: {}", scope.method, scope.path, error.what()));
     fail(exchange, scope, {.status = 500, .message = error.what(), .type = "server_error"});
   }
 }
@@ -155,7 +171,19 @@ void Service::dispatch(HttpRequest& request, const std::shared_ptr<HttpExchange>
     return answer(exchange, scope, std::move(response));
   }
   if (const auto error = check_access(request, found->access)) return fail(exchange, scope, *error);
-  (this->*found->handler)(request, exchange, scope);
+  if (!found->in_background) return handle_route(*found, request, exchange, scope);
+  {
+    const std::lock_guard lock(mutex_);
+    ++num_in_background_;
+  }
+  boost::asio::post(*workers_, [this, found, request = std::move(request), exchange, scope]() mutable {
+    handle_route(*found, request, exchange, scope);
+    {
+      const std::lock_guard lock(mutex_);
+      --num_in_background_;
+    }
+    calls_changed_.notify_all();
+  });
 }
 
 std::optional<ApiError> Service::check_access(const HttpRequest& request, Access access) const {
@@ -320,7 +348,7 @@ void Service::run_call(const HttpRequest& request, const std::shared_ptr<HttpExc
     const std::lock_guard lock(mutex_);
     calls_.emplace(serial, run);
   }
-  run->start();
+  exchange->post([run] { run->start(); });
 }
 
 void Service::on_call_end(int64_t serial, const RequestScope& scope, const CallReport& report) {
@@ -352,12 +380,13 @@ void Service::drain() { draining_ = true; }
 
 std::size_t Service::num_calls() const {
   const std::lock_guard lock(mutex_);
-  return calls_.size();
+  return calls_.size() + num_in_background_;
 }
 
 bool Service::wait_for_calls(std::chrono::steady_clock::time_point deadline) const {
   std::unique_lock lock(mutex_);
-  return calls_changed_.wait_until(lock, deadline, [this] { return calls_.empty(); });
+  return calls_changed_.wait_until(lock, deadline,
+                                   [this] { return calls_.empty() && num_in_background_ == 0; });
 }
 
 void Service::cancel_calls() {

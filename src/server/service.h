@@ -23,6 +23,10 @@
 #include "server/server_log.h"
 #include "server/server_metrics.h"
 
+namespace boost::asio {
+class thread_pool;
+}
+
 namespace gossamer {
 
 struct ServiceOptions {
@@ -53,6 +57,7 @@ class Service {
  public:
   // Both outlive this, and so does whatever `options` refers to.
   Service(ServiceOptions options, ModelHost& host, ServerLog& log);
+  ~Service();
 
   // An HttpHandler.
   void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
@@ -61,7 +66,7 @@ class Service {
 
   // From here on new calls are refused and not ready is what /health/ready says; those that run go on.
   void drain();
-  // Calls that have not ended.
+  // Calls that have not ended, those that are still being read among them.
   std::size_t num_calls() const;
   // True when none is left before `deadline`.
   bool wait_for_calls(std::chrono::steady_clock::time_point deadline) const;
@@ -75,9 +80,14 @@ class Service {
     std::string_view path;  // "/v1/models/*": the rest, decoded, is RequestScope::rest
     Access access = Access::kPublic;
     Handler handler = nullptr;
+    // Reads what may take long (a megabyte of prompt, a schema, a model folder): on a thread of its own, so
+    // that streams and probes go on.
+    bool in_background = false;
   };
   static const std::vector<Route>& routes();
 
+  void handle_route(const Route& route, HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
+                    RequestScope& scope);
   void dispatch(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope);
   std::optional<ApiError> check_access(const HttpRequest& request, Access access) const;
 
@@ -137,7 +147,10 @@ class Service {
   mutable std::condition_variable calls_changed_;
   std::unordered_map<int64_t, std::weak_ptr<CallRun>> calls_;
   int64_t next_serial_ = 0;
-  double mean_seconds_ = 1.0;  // of calls, the last ones counting most: what Retry-After is made of
+  std::size_t num_in_background_ = 0;  // requests that workers_ have
+  double mean_seconds_ = 1.0;          // of calls, the last ones counting most: what Retry-After is made of
+
+  std::unique_ptr<boost::asio::thread_pool> workers_;  // last: its tasks use the others
 };
 
 }  // namespace gossamer

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -31,6 +32,11 @@ using Clock = std::chrono::steady_clock;
 
 double milliseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
 std::string event(const json::value& value) { return "data: " + json::serialize(value) + "\n\n"; }
@@ -129,9 +135,8 @@ Measured measure(const std::string& url, Arguments more) {
 TEST(BenchServe, LatenciesAreThoseOfTheServer) {
   constexpr int kTokens = 20;
   std::mutex mutex;
-  double first_ms = 0.0;
-  double rest_ms = 0.0;
-  int answers = 0;
+  std::vector<double> first_ms;
+  std::vector<double> rest_ms;
   StubModel stub([&](const json::object& body, StubConnection& connection) {
     const Clock::time_point start = Clock::now();
     connection.begin();
@@ -144,23 +149,24 @@ TEST(BenchServe, LatenciesAreThoseOfTheServer) {
       std::this_thread::sleep_for(15ms);
       connection.chunk(text("word "));
     }
-    connection.chunk(stop() + usage(7, kTokens) + kDone);
-    connection.end();
     EXPECT_EQ(body.at("model"), "stub-model");
     EXPECT_EQ(body.at("max_tokens"), 20);
     EXPECT_EQ(body.at("stream_options").at("include_usage"), true);
-    const std::lock_guard lock(mutex);
-    first_ms += first;
-    rest_ms += milliseconds_since(start) - first;
-    ++answers;
+    {
+      const std::lock_guard lock(mutex);
+      first_ms.push_back(first);
+      rest_ms.push_back(milliseconds_since(start) - first);
+    }
+    connection.chunk(stop() + usage(7, kTokens) + kDone);
+    connection.end();
   });
   const Measured measured =
       measure(stub.url() + "/v1/chat/completions", {"-n", "12", "-c", "4", "--warmup", "0", "--max-tokens",
                                                     "20", "--slo-ttft", "100", "--slo-e2e", "60000"});
   ASSERT_EQ(measured.run.exit_code, 0) << measured.run.err;
-  ASSERT_EQ(answers, 12);
-  const double ttft = first_ms / answers;
-  const double tpot = rest_ms / answers / (kTokens - 1);
+  ASSERT_EQ(first_ms.size(), 12U);
+  const double ttft = median(first_ms);
+  const double tpot = median(rest_ms) / (kTokens - 1);
   const json::object& level = measured.level();
   EXPECT_EQ(level.at("completed"), 12);
   EXPECT_EQ(level.at("failed"), 0);
@@ -168,11 +174,11 @@ TEST(BenchServe, LatenciesAreThoseOfTheServer) {
   EXPECT_EQ(level.at("prompt_tokens"), 12 * 7);
   EXPECT_EQ(level.at("most_at_once"), 4);
   EXPECT_EQ(level.at("connections"), 3);  // one is left from asking for the model
-  // 10 % and 10 ms for a machine that has other things to do.
-  EXPECT_NEAR(measured.figure("ttft_ms", "mean"), ttft, 0.1 * ttft + 10);
-  EXPECT_NEAR(measured.figure("tpot_ms", "mean"), tpot, 0.1 * tpot + 2);
-  EXPECT_NEAR(measured.figure("itl_ms", "mean"), tpot, 0.1 * tpot + 2);
-  EXPECT_NEAR(measured.figure("e2e_ms", "mean"), ttft + tpot * (kTokens - 1), 60);
+  // Medians, 10 % and 15 ms, for a machine that has other things to do.
+  EXPECT_NEAR(measured.figure("ttft_ms", "p50"), ttft, 0.1 * ttft + 15);
+  EXPECT_NEAR(measured.figure("tpot_ms", "p50"), tpot, 0.1 * tpot + 2);
+  EXPECT_NEAR(measured.figure("itl_ms", "mean"), measured.figure("tpot_ms", "mean"), 1.0);
+  EXPECT_NEAR(measured.figure("e2e_ms", "p50"), ttft + median(rest_ms), 0.1 * (ttft + median(rest_ms)));
   EXPECT_GE(measured.figure("ttft_ms", "min"), 150.0);
   EXPECT_GE(measured.figure("itl_ms", "p50"), 14.0);
   EXPECT_EQ(level.at("good"), 0);  // none had its first token within 100 ms
@@ -269,8 +275,11 @@ TEST(BenchServe, TakesNoConnectionForAnError) {
 TEST(BenchServe, SpreadsWhatComesTogether) {
   enum Packing { kLongEvents, kManyEventsAWrite, kTokenIds, kRunningUsage };
   for (const Packing packing : {kLongEvents, kManyEventsAWrite, kTokenIds, kRunningUsage}) {
+    std::mutex mutex;
+    double gap_ms = 0.0;  // of all answers, between the tokens of an even stream
     StubModel stub([&](const json::object&, StubConnection& connection) {
       connection.begin();
+      const Clock::time_point start = Clock::now();
       for (int i = 1; i <= 10; ++i) {
         json::object chunk = choice_chunk({{"content", packing == kManyEventsAWrite ? "a " : "a b c d "}});
         if (packing == kTokenIds) chunk["choices"].at(0).get_object()["token_ids"] = {1, 2, 3, 4};
@@ -278,8 +287,12 @@ TEST(BenchServe, SpreadsWhatComesTogether) {
           chunk["usage"] = json::object{{"prompt_tokens", 3}, {"completion_tokens", 4 * i}};
         std::string bytes = event(chunk);
         if (packing == kManyEventsAWrite) bytes = bytes + bytes + bytes + bytes;
+        if (i > 1) std::this_thread::sleep_for(40ms);
         connection.chunk(bytes);
-        std::this_thread::sleep_for(40ms);
+      }
+      {
+        const std::lock_guard lock(mutex);
+        gap_ms += milliseconds_since(start) / 36 / 4;
       }
       connection.chunk(stop() + usage(3, 40) + kDone);
       connection.end();
@@ -287,9 +300,10 @@ TEST(BenchServe, SpreadsWhatComesTogether) {
     const Measured measured = measure(stub.url(), {"-n", "4", "-c", "2", "--warmup", "0"});
     ASSERT_EQ(measured.run.exit_code, 0) << measured.run.err;
     EXPECT_EQ(measured.level().at("output_tokens"), 160);
-    EXPECT_THAT(measured.figure("itl_ms", "mean"), AllOf(Ge(10.0), Le(14.0))) << packing;
-    EXPECT_THAT(measured.figure("itl_ms", "p50"), AllOf(Ge(9.5), Le(14.0))) << packing;
-    EXPECT_NEAR(measured.level().at("coalesced_share").to_number<double>(), 0.75, 0.05) << packing;
+    EXPECT_NEAR(measured.figure("itl_ms", "mean"), gap_ms, 0.2 * gap_ms) << packing;
+    EXPECT_THAT(measured.figure("itl_ms", "p50"), AllOf(Ge(7.0), Le(25.0))) << packing;  // neither 0 nor 40
+    EXPECT_THAT(measured.level().at("coalesced_share").to_number<double>(), AllOf(Ge(0.7), Le(0.98)))
+        << packing;
     EXPECT_THAT(measured.run.out, HasSubstr("came along with another")) << packing;
   }
 }
@@ -330,9 +344,9 @@ TEST(BenchServe, BadClientsAreSentAndTheServersAnswersToThemJudged) {
       if (!connection.chunk(text("word "))) return connection.close();
       std::this_thread::sleep_for(5ms);
     }
+    ++finished;
     connection.chunk(stop() + usage(7, 40) + kDone);
     connection.end();
-    ++finished;
   });
   const Measured rude = measure(stub.url(), {"-n", "80", "-c", "16", "--warmup", "0", "--vanish", "0.5",
                                              "--garbage", "0.4", "--check-repeat", "--num-prompts", "2"});

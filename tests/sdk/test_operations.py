@@ -250,7 +250,7 @@ def test_second_signal_ends_at_once(start):
 
 
 def test_deadline_of_a_request(server):
-    response, body = post(server, "/v1/completions", {**LONG, "max_tokens": 4000}, {"X-Request-Timeout": "0.2"})
+    response, body = post(server, "/v1/completions", {**LONG, "max_tokens": 4000}, {"X-Request-Timeout": "0.02"})
     assert response.status == 408
     assert json.loads(body)["error"]["code"] == "deadline_exceeded"
     response, _ = post(server, "/v1/completions", LONG, {"X-Request-Timeout": "soon"})
