@@ -11,7 +11,7 @@ std::shared_ptr<const LocalMask> GrammarMasks::find_or_make(const Key& key, cons
     if (const auto it = masks_.find(key); it != masks_.end()) return it->second;
   }
   // Outside of the lock: other sequences go on, at worst two of them make the same.
-  const auto made = std::make_shared<const LocalMask>(make());
+  auto made = std::make_shared<const LocalMask>(make());
   const std::lock_guard lock(mutex_);
   const auto [it, added] = masks_.try_emplace(key, made);
   if (!added) return it->second;

@@ -149,12 +149,14 @@ void SchemaCompiler::compile_branches(NodeId entry, const json::object& schema, 
     if (key != keyword && is_assertion(key)) rest[key] = value;
   }
   std::vector<const json::value*> whole;
+  whole.reserve(list.size());
   for (const json::value& branch : list) {
     whole.push_back(rest.empty() ? &branch
                                  : &document_.keep(json::object{{"allOf", json::array{rest, branch}}}));
   }
   if (std::string_view(keyword) == "oneOf") {
     std::vector<json::value> flat;
+    flat.reserve(whole.size());
     for (const json::value* branch : whole) flat.push_back(document_.flatten(*branch, at));
     for (std::size_t i = 0; i < flat.size(); ++i) {
       for (std::size_t k = 0; k < i; ++k) {

@@ -277,12 +277,10 @@ json::object SchemaDocument::merge(const json::object& a, const json::object& b,
     json::value* here = merged.if_contains(key);
     if (here == nullptr) {
       merged[key] = value;
-    } else if (*here == value) {
+    } else if (*here == value || (key != "uniqueItems" && !is_assertion(key))) {
       continue;
     } else if (key == "uniqueItems") {
       *here = true;  // one of them is, and it is refused
-    } else if (!is_assertion(key)) {
-      continue;
     } else if (key == "type") {
       const unsigned types = declared_types(a, path) & declared_types(b, path);
       json::array names;
