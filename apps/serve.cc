@@ -50,6 +50,7 @@ struct Options {
   double queue_timeout = 0.0;
   double shutdown_timeout = 60.0;
   std::string current_date = "none";
+  int tensor_parallel_size = 1;
   std::string log_file;
   LogFormat log_format = LogFormat::kText;
   bool log_prompts = false;
@@ -188,6 +189,12 @@ bool wait_unless_interrupted(const InterruptFlag& interrupt, std::chrono::millis
 }
 
 void run(Options& options) {
+  if (options.tensor_parallel_size != 1) {
+    throw Error(
+        "--tensor-parallel-size {}: a model runs on one rank, with all cores of this machine; leave the "
+        "option out, or say 1",
+        options.tensor_parallel_size);
+  }
   read_keys(options.api_key_file, options.api_keys);
   read_keys(options.admin_key_file, options.admin_keys);
   ServerLog log(options.log_file, options.log_format);
@@ -342,6 +349,10 @@ void add_serve(CLI::App& program) {
           "What requests may write as their model; may be repeated. Default: MODEL, and its folder's "
           "name. Other names get a 404")
       ->allow_extra_args(false);
+  command
+      ->add_option("--tensor-parallel-size", options->tensor_parallel_size,
+                   "Ranks that share a model: 1, until there are more")
+      ->capture_default_str();
   add_http_options(*command, *options);
   add_operation_options(*command, *options);
   command->callback([options] { run(*options); });

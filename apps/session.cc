@@ -32,8 +32,13 @@ void add_weight_options(CLI::App& command, ModelOptions& options) {
                   "real shapes (see synth --help) with random weights, made in memory")
       ->required();
   command
-      .add_option("--dtype", options.precision.dtype,
-                  "What dense weights become and activations are: auto (weights as stored), bf16, f16, f32")
+      .add_option(
+          "--dtype", options.precision.dtype,
+          "What dense weights become and activations are: auto (weights as stored), bf16, f16, f32; also "
+          "bfloat16, float16, half, float32, float")
+      ->transform(CLI::Transformer(std::map<std::string, std::string>{
+          {"bfloat16", "bf16"}, {"float16", "f16"}, {"half", "f16"}, {"float32", "f32"}, {"float", "f32"}}))
+      ->option_text("auto|bf16|f16|f32")
       ->check(CLI::IsMember({"auto", "bf16", "f16", "f32"}))
       ->capture_default_str();
   command

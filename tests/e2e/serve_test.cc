@@ -1,0 +1,117 @@
+// gossamer serve as a process: the first lines of the README, a stream, the chat page, bench serve against
+// it, and its end. What clients see beyond this is in tests/sdk, which needs PyPI.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "base/json.h"
+#include "http/http_client.h"
+#include "tests/checkpoint/test_folder.h"
+#include "tests/e2e/program.h"
+
+namespace gossamer::test {
+namespace {
+
+using testing::HasSubstr;
+
+class ServeTest : public testing::Test {
+ protected:
+  void start(Arguments options = {}) {
+    Arguments arguments = {"serve",           "demo", "--port",     "0",
+                           "--max-model-len", "2048", "--log-file", log_path()};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    server_.emplace(arguments);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (log().find("ready") == std::string::npos) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << log();
+      ASSERT_FALSE(server_->has_ended()) << log();
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    const std::string text = log();
+    const std::size_t begin = text.find("http://");
+    url_ = text.substr(begin, text.find('\n', begin) - begin);
+  }
+
+  std::string log_path() const { return folder_.path() / "log"; }
+  std::string log() const {
+    std::ifstream file(log_path());
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+
+  HttpResponse ask(const std::string& method, const std::string& path, const std::string& body = {}) {
+    HttpClient client({});
+    const auto url = HttpUrl::parse(url_ + path);
+    const auto response = fetch(client, {.method = method, .url = url.value(), .body = body});
+    EXPECT_TRUE(response.ok()) << path;
+    return response.ok() ? response.value() : HttpResponse{.status = 0};
+  }
+
+  TestFolder folder_;
+  std::optional<BackgroundProgram> server_;
+  std::string url_;
+};
+
+constexpr const char* kQuestion = R"({"model": "demo", "temperature": 0,
+    "messages": [{"role": "user", "content": "What is the capital of France?"}]})";
+
+TEST_F(ServeTest, AnswersAndEndsWhenTold) {
+  start();
+  const json::value models = parse_json(ask("GET", "/v1/models").body, "models");
+  EXPECT_EQ(models.at("data").at(0).at("id"), "demo");
+  const HttpResponse response = ask("POST", "/v1/chat/completions", kQuestion);
+  ASSERT_EQ(response.status, 200) << response.body;
+  const json::value answer = parse_json(response.body, "answer");
+  EXPECT_EQ(answer.at("choices").at(0).at("message").at("content"), "The capital of France is Paris.");
+  EXPECT_EQ(ask("GET", "/health/ready").status, 200);
+  EXPECT_THAT(ask("GET", "/").body, HasSubstr("<!doctype html"));
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("gossamer_time_to_first_token_seconds_count 1"));
+  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+  EXPECT_THAT(log(), HasSubstr("stopped"));
+  EXPECT_THAT(log(), testing::Not(HasSubstr("capital")));
+}
+
+TEST_F(ServeTest, AStreamIsTheAnswerInPieces) {
+  start();
+  std::string body = kQuestion;
+  body.insert(body.find('{') + 1, R"("stream": true, )");
+  const HttpResponse response = ask("POST", "/v1/chat/completions", body);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_THAT(response.content_type, HasSubstr("text/event-stream"));
+  std::string content;
+  std::istringstream lines(response.body);
+  std::string last;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("data: ")) continue;
+    last = line.substr(6);
+    if (last == "[DONE]") continue;
+    const json::value chunk = parse_json(last, "chunk");
+    const json::object& delta = chunk.at("choices").at(0).at("delta").as_object();
+    if (const json::value* piece = delta.if_contains("content")) content += piece->as_string();
+  }
+  EXPECT_EQ(last, "[DONE]");
+  EXPECT_EQ(content, "The capital of France is Paris.");
+}
+
+TEST_F(ServeTest, BearsClientsThatVanishAndThoseThatSendGarbage) {
+  start({"--max-num-seqs", "8"});
+  const ProgramRun load =
+      run_program({"bench", "serve", "--url", url_, "--concurrency", "32", "--num-requests", "200",
+                   "--max-tokens", "24", "--vanish", "0.2", "--garbage", "0.1", "--check-repeat"});
+  EXPECT_EQ(load.exit_code, 0) << load.out << load.err;
+  EXPECT_THAT(log(), testing::Not(HasSubstr("status=5")));
+  const json::value health = parse_json(ask("GET", "/health").body, "health");
+  EXPECT_EQ(health.at("calls"), 0);
+  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace gossamer::test
