@@ -122,12 +122,11 @@ std::vector<ChatMessage> read_messages(const JsonFields& body) {
     } else if (!message.content) {
       fields.fail("content", "a string or a list of parts");
     }
-    if (*role == kFunctionRole) {
+    const bool has_user_name = message.role == ChatRole::kUser && fields.find("name") != nullptr;
+    if (*role == kFunctionRole || has_user_name) {
       message.name = required_name(fields, "name");
     } else if (message.role == ChatRole::kTool) {
       message.name = read_called_function(fields, functions);
-    } else if (message.role == ChatRole::kUser && fields.find("name") != nullptr) {
-      message.name = required_name(fields, "name");
     }
     for (const ChatToolCall& call : message.tool_calls) functions.insert_or_assign(call.id, call.function);
     messages.push_back(std::move(message));

@@ -68,8 +68,14 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
     });
   }
   void on_disconnect(std::function<void()> callback) override {
-    const std::lock_guard lock(mutex_);
-    on_disconnect_ = std::move(callback);
+    {
+      const std::lock_guard lock(mutex_);
+      if (!gone_) {
+        if (!complete_) on_disconnect_ = std::move(callback);
+        return;
+      }
+    }
+    post(std::move(callback));
   }
   std::chrono::steady_clock::time_point start() const override { return start_; }
 
@@ -82,6 +88,7 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
         if (complete_) return;
         callback = std::exchange(on_disconnect_, nullptr);
         complete_ = true;
+        gone_ = true;
       }
       changed_.notify_all();
       if (callback) callback();
@@ -131,6 +138,7 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
   std::function<void()> on_disconnect_;
   HttpResponse response_;
   bool complete_ = false;
+  bool gone_ = false;  // the client, before the answer was complete
   bool stop_ = false;
   std::thread thread_;
 };
