@@ -93,12 +93,7 @@ void add_batch(CLI::App& program) {
   command
       ->add_option("--output,-o", options->output, "The answers: a new file, or that of a run to go on with")
       ->required();
-  command
-      ->add_option(
-          "--served-model-name", options->served_names,
-          "What requests may write as their model; may be repeated. Default: MODEL, and its folder's "
-          "name. Other names get a 404")
-      ->allow_extra_args(false);
+  add_served_names(*command, options->served_names);
   command
       ->add_option(
           "--seed", options->seed,

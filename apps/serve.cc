@@ -343,12 +343,7 @@ void add_serve(CLI::App& program) {
                     "a request that could become longer is refused. Default: 16384, or the model's limit, or "
                     "what fits");
   add_serving_options(*command, options->serving);
-  command
-      ->add_option(
-          "--served-model-name", options->served_names,
-          "What requests may write as their model; may be repeated. Default: MODEL, and its folder's "
-          "name. Other names get a 404")
-      ->allow_extra_args(false);
+  add_served_names(*command, options->served_names);
   command
       ->add_option("--tensor-parallel-size", options->tensor_parallel_size,
                    "Ranks that share a model: 1, until there are more")

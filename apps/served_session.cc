@@ -21,4 +21,12 @@ ServedModel served_model(Session& session, GrammarCache& grammars, std::vector<s
           .eos_ids = session.defaults().eos_ids};
 }
 
+void add_served_names(CLI::App& command, std::vector<std::string>& names) {
+  command
+      .add_option("--served-model-name", names,
+                  "What requests may write as their model; may be repeated. Default: MODEL, and its folder's "
+                  "name. Other names get a 404")
+      ->allow_extra_args(false);
+}
+
 }  // namespace gossamer::apps

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxRequestIdLength = 128;
 constexpr std::size_t kNumWorkers = 2;
-constexpr bool kInBackground = true;
 
 std::string request_id(const HttpRequest& request) {
   const std::optional<std::string_view> given = request.header("x-request-id");
@@ -80,34 +79,6 @@ Service::Service(ServiceOptions options, ModelHost& host, ServerLog& log)
 
 Service::~Service() = default;
 
-const std::vector<Service::Route>& Service::routes() {
-  static const std::vector<Route> kRoutes = {
-      {"POST", "/v1/chat/completions", Access::kKey, &Service::chat_completions, kInBackground},
-      {"POST", "/v1/completions", Access::kKey, &Service::completions, kInBackground},
-      {"POST", "/v1/responses", Access::kKey, &Service::create_response, kInBackground},
-      {"GET", "/v1/responses/*", Access::kKey, &Service::show_response},
-      {"DELETE", "/v1/responses/*", Access::kKey, &Service::delete_response},
-      {"POST", "/generate", Access::kKey, &Service::generate, kInBackground},
-      {"POST", "/generate_stream", Access::kKey, &Service::generate_stream, kInBackground},
-      {"POST", "/", Access::kKey, &Service::generate_root, kInBackground},
-      {"GET", "/info", Access::kKey, &Service::generate_info},
-      {"POST", "/tokenize", Access::kKey, &Service::tokenize, kInBackground},
-      {"POST", "/detokenize", Access::kKey, &Service::detokenize, kInBackground},
-      {"GET", "/v1/models", Access::kPublic, &Service::list_models},
-      {"GET", "/v1/models/*", Access::kPublic, &Service::show_model},
-      {"GET", "/", Access::kPublic, &Service::page},
-      {"GET", "/health", Access::kPublic, &Service::health},
-      {"GET", "/health/live", Access::kPublic, &Service::health_live},
-      {"GET", "/health/ready", Access::kPublic, &Service::health_ready},
-      {"GET", "/metrics", Access::kPublic, &Service::metrics},
-      {"GET", "/version", Access::kPublic, &Service::version},
-      {"GET", "/admin/model", Access::kAdmin, &Service::admin_status},
-      {"POST", "/admin/load", Access::kAdmin, &Service::admin_load, kInBackground},
-      {"POST", "/admin/unload", Access::kAdmin, &Service::admin_unload},
-  };
-  return kRoutes;
-}
-
 HttpResponse Service::make_http_error(int status, std::string message) {
   return {.status = status,
           .body = json::serialize(to_json(ApiError{.status = status, .message = std::move(message)}))};
@@ -124,7 +95,11 @@ void Service::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange
 void Service::handle_route(const Route& route, HttpRequest& request,
                            const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope) {
   try {
-    (this->*route.handler)(request, exchange, scope);
+    if (route.prepare != nullptr) {
+      run_call(route, request, exchange, scope);
+    } else {
+      (this->*route.handler)(request, exchange, scope);
+    }
   } catch (const std::exception& error) {
     log_.warn(fmt::format("{} {}: {}", scope.method, scope.path, error.what()));
     fail(exchange, scope, {.status = 500, .message = error.what(), .type = "server_error"});
@@ -303,8 +278,9 @@ ApiResult<std::shared_ptr<ServedEngine>> Service::ready_engine() const {
   return engine;
 }
 
-void Service::run_call(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                       RequestScope& scope, const Prepare& prepare, ErrorBody error_body) {
+void Service::run_call(const Route& route, const HttpRequest& request,
+                       const std::shared_ptr<HttpExchange>& exchange, RequestScope& scope) {
+  const ErrorBody error_body = route.error_body;
   const auto refuse = [&](const ApiError& error) {
     HttpResponse response = error_response(error, error_body);
     answer(exchange, scope, std::move(response));
@@ -318,7 +294,7 @@ void Service::run_call(const HttpRequest& request, const std::shared_ptr<HttpExc
 
   const CallIdentity identity{
       .id = random_id(), .created = static_cast<int64_t>(std::time(nullptr)), .default_seed = random_seed()};
-  ApiResult<PreparedCall> prepared = prepare(body.value(), *engine.value(), identity);
+  ApiResult<PreparedCall> prepared = route.prepare(body.value(), engine.value()->model, identity, responses_);
   if (!prepared.ok()) return refuse(prepared.error());
   PreparedCall call = std::move(prepared).value();
 

@@ -75,16 +75,23 @@ class Service {
  private:
   enum class Access : uint8_t { kPublic, kKey, kAdmin };
   using Handler = void (Service::*)(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
+  // A body to what the engine is asked; ServedModel and store outlive the call.
+  using Prepare = ApiResult<PreparedCall> (*)(const json::value& body, const ServedModel& model,
+                                              const CallIdentity& identity, ResponseStore& responses);
+  using ErrorBody = json::object (*)(const ApiError&);
   struct Route {
     std::string_view method;
     std::string_view path;  // "/v1/models/*": the rest, decoded, is RequestScope::rest
     Access access = Access::kPublic;
-    Handler handler = nullptr;
+    Handler handler = nullptr;  // or, for what runs a model:
+    Prepare prepare = nullptr;
+    ErrorBody error_body = nullptr;
     // Reads what may take long (a megabyte of prompt, a schema, a model folder): on a thread of its own, so
     // that streams and probes go on.
     bool in_background = false;
   };
   static const std::vector<Route>& routes();
+  static Route call_route(std::string_view path, Prepare prepare, ErrorBody error_body = to_json);
 
   void handle_route(const Route& route, HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
                     RequestScope& scope);
@@ -92,14 +99,8 @@ class Service {
   std::optional<ApiError> check_access(const HttpRequest& request, Access access) const;
 
   // Routes.
-  void chat_completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
-  void completions(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
-  void create_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void show_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void delete_response(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
-  void generate(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
-  void generate_stream(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
-  void generate_root(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void generate_info(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void tokenize(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void detokenize(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
@@ -115,11 +116,8 @@ class Service {
   void admin_load(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
   void admin_unload(HttpRequest&, const std::shared_ptr<HttpExchange>&, RequestScope&);
 
-  using Prepare = std::function<ApiResult<PreparedCall>(const json::value& body, const ServedEngine& engine,
-                                                        const CallIdentity& identity)>;
-  using ErrorBody = json::object (*)(const ApiError&);
-  void run_call(const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                RequestScope& scope, const Prepare& prepare, ErrorBody error_body);
+  void run_call(const Route& route, const HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
+                RequestScope& scope);
 
   // The engine to run on, or why there is none.
   ApiResult<std::shared_ptr<ServedEngine>> ready_engine() const;

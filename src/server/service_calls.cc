@@ -1,4 +1,4 @@
-// The endpoints of Service that run a model, or read what one has said.
+// What Service answers, and the endpoints that read what a model has said or how it reads.
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,29 +28,78 @@ std::optional<std::string> query_parameter(std::string_view query, std::string_v
 
 }  // namespace
 
-void Service::chat_completions(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                               RequestScope& scope) {
-  const auto prepare = [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-    return prepare_call(Endpoint::kChat, body, engine.model, identity);
+const std::vector<Service::Route>& Service::routes() {
+  using Body = json::value;
+  using Model = ServedModel;
+  using Identity = CallIdentity;
+  using Store = ResponseStore;
+  static const std::vector<Route> kRoutes = {
+      call_route("/v1/chat/completions",
+                 [](const Body& body, const Model& model, const Identity& identity, Store&) {
+                   return prepare_call(Endpoint::kChat, body, model, identity);
+                 }),
+      call_route("/v1/completions",
+                 [](const Body& body, const Model& model, const Identity& identity, Store&) {
+                   return prepare_call(Endpoint::kCompletions, body, model, identity);
+                 }),
+      call_route("/v1/responses", prepare_responses_call),
+      call_route(
+          "/generate",
+          [](const Body& body, const Model& model, const Identity& identity, Store&) {
+            return prepare_tgi_call(TgiEndpoint::kGenerate, body, model, identity);
+          },
+          to_tgi_json),
+      call_route(
+          "/generate_stream",
+          [](const Body& body, const Model& model, const Identity& identity, Store&) {
+            return prepare_tgi_call(TgiEndpoint::kGenerateStream, body, model, identity);
+          },
+          to_tgi_json),
+      call_route(
+          "/",
+          [](const Body& body, const Model& model, const Identity& identity, Store&) {
+            return prepare_tgi_call(TgiEndpoint::kRoot, body, model, identity);
+          },
+          to_tgi_json),
+      {"GET", "/v1/responses/*", Access::kKey, &Service::show_response},
+      {"DELETE", "/v1/responses/*", Access::kKey, &Service::delete_response},
+      {"GET", "/info", Access::kKey, &Service::generate_info},
+      {.method = "POST",
+       .path = "/tokenize",
+       .access = Access::kKey,
+       .handler = &Service::tokenize,
+       .in_background = true},
+      {.method = "POST",
+       .path = "/detokenize",
+       .access = Access::kKey,
+       .handler = &Service::detokenize,
+       .in_background = true},
+      {"GET", "/v1/models", Access::kPublic, &Service::list_models},
+      {"GET", "/v1/models/*", Access::kPublic, &Service::show_model},
+      {"GET", "/", Access::kPublic, &Service::page},
+      {"GET", "/health", Access::kPublic, &Service::health},
+      {"GET", "/health/live", Access::kPublic, &Service::health_live},
+      {"GET", "/health/ready", Access::kPublic, &Service::health_ready},
+      {"GET", "/metrics", Access::kPublic, &Service::metrics},
+      {"GET", "/version", Access::kPublic, &Service::version},
+      {"GET", "/admin/model", Access::kAdmin, &Service::admin_status},
+      {.method = "POST",
+       .path = "/admin/load",
+       .access = Access::kAdmin,
+       .handler = &Service::admin_load,
+       .in_background = true},
+      {"POST", "/admin/unload", Access::kAdmin, &Service::admin_unload},
   };
-  run_call(request, exchange, scope, prepare, to_json);
+  return kRoutes;
 }
 
-void Service::completions(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                          RequestScope& scope) {
-  const auto prepare = [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-    return prepare_call(Endpoint::kCompletions, body, engine.model, identity);
-  };
-  run_call(request, exchange, scope, prepare, to_json);
-}
-
-void Service::create_response(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                              RequestScope& scope) {
-  const auto prepare = [this](const json::value& body, const ServedEngine& engine,
-                              const CallIdentity& identity) {
-    return prepare_responses_call(body, engine.model, identity, responses_);
-  };
-  run_call(request, exchange, scope, prepare, to_json);
+Service::Route Service::call_route(std::string_view path, Prepare prepare, ErrorBody error_body) {
+  return {.method = "POST",
+          .path = path,
+          .access = Access::kKey,
+          .prepare = prepare,
+          .error_body = error_body,
+          .in_background = true};
 }
 
 void Service::show_response(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
@@ -68,34 +117,6 @@ void Service::show_response(HttpRequest& request, const std::shared_ptr<HttpExch
 void Service::delete_response(HttpRequest& /*request*/, const std::shared_ptr<HttpExchange>& exchange,
                               RequestScope& scope) {
   answer_result(exchange, scope, gossamer::delete_response(responses_, scope.rest));
-}
-
-void Service::generate(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                       RequestScope& scope) {
-  const auto prepare = [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-    return prepare_tgi_call(TgiEndpoint::kGenerate, body, engine.model, identity);
-  };
-  run_call(request, exchange, scope, prepare, to_tgi_json);
-}
-
-void Service::generate_stream(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                              RequestScope& scope) {
-  const auto prepare = [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-    return prepare_tgi_call(TgiEndpoint::kGenerateStream, body, engine.model, identity);
-  };
-  run_call(request, exchange, scope, prepare, to_tgi_json);
-}
-
-void Service::generate_root(HttpRequest& request, const std::shared_ptr<HttpExchange>& exchange,
-                            RequestScope& scope) {
-  const auto prepare = [](const json::value& body, const ServedEngine& engine, const CallIdentity& identity) {
-    ApiResult<PreparedCall> call = prepare_tgi_call(TgiEndpoint::kRoot, body, engine.model, identity);
-    if (!call.ok()) return call;
-    PreparedCall prepared = std::move(call).value();
-    prepared.in_list = true;
-    return ApiResult<PreparedCall>(std::move(prepared));
-  };
-  run_call(request, exchange, scope, prepare, to_tgi_json);
 }
 
 void Service::generate_info(HttpRequest& /*request*/, const std::shared_ptr<HttpExchange>& exchange,

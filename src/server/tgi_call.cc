@@ -59,6 +59,7 @@ ApiResult<PreparedCall> prepare_tgi_call(TgiEndpoint endpoint, const json::value
       prepare_requests(common, std::move(prompts), "inputs", model, identity, response);
   if (!call.ok()) return in_tgi_words(call.error());
   PreparedCall prepared = std::move(call).value();
+  prepared.in_list = endpoint == TgiEndpoint::kRoot;
   Request& asked = prepared.requests.front();
   if (request.prefill) asked.prompt_logprobs = 0;
   TgiOptions tgi{.full_text_prefix = request.return_full_text ? request.inputs : std::string(),
