@@ -217,9 +217,10 @@ void run(Options& options) {
                   host, log);
   options.http.make_error = Service::make_http_error;
   InterruptFlag interrupt(InterruptFlag::kAndTermination);
-  HttpServer server(options.http, [&service](HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
-    service.handle(std::move(request), std::move(exchange));
-  });
+  HttpServer server(options.http,
+                    [&service](HttpRequest request, const std::shared_ptr<HttpExchange>& exchange) {
+                      service.handle(std::move(request), exchange);
+                    });
   if (!is_loopback(options.http.host) && options.api_keys.empty()) {
     log.warn(fmt::format(
         "NO API KEY: WHOEVER REACHES {} CAN USE THIS SERVER. --api-key OR --api-key-file CLOSES IT",

@@ -184,7 +184,7 @@ Measured run_trace(Engine& engine, std::vector<Arrival> trace) {
 double quantile(std::vector<double> values, double part) {
   if (values.empty()) return 0.0;
   std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1) + 0.5)];
+  return values[static_cast<std::size_t>(std::llround(part * static_cast<double>(values.size() - 1)))];
 }
 
 struct Summary {

@@ -74,7 +74,7 @@ std::string to_text(const sockaddr_storage& address) {
 
 asio::ip::address parse_address(const std::string& host) {
   ErrorCode error;
-  const asio::ip::address address = asio::ip::make_address(host, error);
+  asio::ip::address address = asio::ip::make_address(host, error);
   if (error)
     throw Error("host \"{}\": expected an IP address to listen on, such as 127.0.0.1, or 0.0.0.0 for all",
                 host);
@@ -93,7 +93,7 @@ std::unique_ptr<TlsContext> make_tls(const HttpServerOptions& options) {
 
 class HttpServer::Impl {
  public:
-  Impl(HttpServerOptions options, HttpHandler handler)
+  Impl(const HttpServerOptions& options, HttpHandler handler)
       : address_(parse_address(options.host)),
         shared_{.io = io_,
                 .options = options,

@@ -37,9 +37,9 @@ class FamilyBuilder {
     family_.help = std::move(help);
     family_.type = type;
   }
-  FamilyBuilder&& add(double value, std::vector<std::pair<std::string, std::string>> labels = {}) && {
+  FamilyBuilder&& add(double value, const std::vector<std::pair<std::string, std::string>>& labels = {}) && {
     ClientMetric metric;
-    for (auto& [name, text] : labels) metric.label.push_back({std::move(name), std::move(text)});
+    for (const auto& [name, text] : labels) metric.label.push_back({name, text});
     (family_.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
     family_.metric.push_back(std::move(metric));
     return std::move(*this);

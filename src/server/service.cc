@@ -84,7 +84,7 @@ HttpResponse Service::make_http_error(int status, std::string message) {
           .body = json::serialize(to_json(ApiError{.status = status, .message = std::move(message)}))};
 }
 
-void Service::handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange) {
+void Service::handle(HttpRequest request, const std::shared_ptr<HttpExchange>& exchange) {
   RequestScope scope{
       .id = request_id(request), .method = request.method, .path = request.path, .client = request.client};
   if (options_.log_prompts) scope.prompt = request.body;

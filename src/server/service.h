@@ -60,7 +60,7 @@ class Service {
   ~Service();
 
   // An HttpHandler.
-  void handle(HttpRequest request, std::shared_ptr<HttpExchange> exchange);
+  void handle(HttpRequest request, const std::shared_ptr<HttpExchange>& exchange);
   // HttpServerOptions::make_error: errors that never reach handle() look like all others.
   static HttpResponse make_http_error(int status, std::string message);
 
