@@ -82,7 +82,7 @@ using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<Http
 class HttpServer {
  public:
   // Binds and listens; throws Error with the address and the reason when it cannot, or a certificate is bad.
-  HttpServer(HttpServerOptions options, HttpHandler handler);
+  HttpServer(const HttpServerOptions& options, HttpHandler handler);
   // stop(0) unless it was called.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
