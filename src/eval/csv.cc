@@ -111,7 +111,8 @@ std::string csv_field(std::string_view text) {
   return quoted + "\"";
 }
 
-CsvTable::CsvTable(const std::filesystem::path& file, const std::vector<std::string>& columns) {
+CsvTable::CsvTable(const std::filesystem::path& file, const std::vector<std::string>& columns,
+                   const std::string& optional_column) {
   Dataset<CsvRow> all = parse_csv(read_data_file(file), file);
   if (all.rows.empty()) throw Error("{}: expected a header with {}", file.string(), fmt::join(columns, ", "));
   complaints_ = std::move(all.complaints);
@@ -125,6 +126,9 @@ CsvTable::CsvTable(const std::filesystem::path& file, const std::vector<std::str
     }
     places.push_back(static_cast<std::size_t>(it - header.begin()));
   }
+  const auto optional = std::find(header.begin(), header.end(), optional_column);
+  has_optional_ = !optional_column.empty() && optional != header.end();
+  if (has_optional_) places.push_back(static_cast<std::size_t>(optional - header.begin()));
   for (std::size_t i = 1; i < all.rows.size(); ++i) {
     const CsvRow& row = all.rows[i];
     const auto complain = [&](std::string what) {

@@ -30,7 +30,11 @@ class CsvTable {
  public:
   // Throws Error when the file cannot be read or lacks a column. Rows with more or fewer fields than the
   // header, or with bytes that are not UTF-8, are complained of.
-  CsvTable(const std::filesystem::path& file, const std::vector<std::string>& columns);
+  CsvTable(const std::filesystem::path& file, const std::vector<std::string>& columns,
+           const std::string& optional_column = {});
+
+  // Whether the optional column is there: it is then the last of each row.
+  bool has_optional() const { return has_optional_; }
 
   const std::vector<Complaint>& complaints() const { return complaints_; }
   // Each with the asked columns in the asked order.
@@ -39,6 +43,7 @@ class CsvTable {
  private:
   std::vector<CsvRow> rows_;
   std::vector<Complaint> complaints_;
+  bool has_optional_ = false;
 };
 
 }  // namespace gossamer
