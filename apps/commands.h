@@ -11,6 +11,7 @@ void add_batch(CLI::App& program);
 void add_bench(CLI::App& program);
 void add_calibrate(CLI::App& program);
 void add_chat(CLI::App& program);
+void add_eval(CLI::App& program);
 void add_generate(CLI::App& program);
 void add_harmony(CLI::App& program);
 void add_inspect(CLI::App& program);

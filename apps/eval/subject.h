@@ -1,0 +1,67 @@
+// Subject: the model under evaluation, as the tasks see it. In process it is an engine (engine_subject.h); an
+// HTTP endpoint can take its place, since everything here is something that /v1/completions and /tokenize
+// give.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace gossamer::apps {
+
+struct CompletionQuestion {
+  std::string prompt;
+  bool chat = false;             // as a user's message; else the text that is gone on with
+  int64_t max_new_tokens = 0;    // reasoning included
+  bool stop_at_newline = false;  // from the second token on
+};
+
+struct CompletionAnswer {
+  std::string text;  // in a chat: of the final answer
+  std::string reasoning;
+  std::string finish_reason;  // "stop" or "length"
+  int64_t num_tokens = 0;
+};
+
+struct LikelihoodQuestion {
+  std::string context;
+  std::vector<std::string> continuations;  // tokenised together with the context, as lm-eval does it
+};
+
+struct LikelihoodAnswer {
+  std::vector<double> logprobs;  // natural, of each continuation as a whole
+  int64_t num_context_tokens = 0;
+  int64_t num_dropped_tokens = 0;  // at the context's beginning, where it is too long for the model
+};
+
+// Every method may be called from several threads at once; those that ask the model wait for the answer, so
+// that as many threads as there are make a batch.
+class Subject {
+ public:
+  virtual ~Subject() = default;
+
+  // What its predictions depend on: model, precision, instructions.
+  virtual json::object identity() const = 0;
+  virtual int64_t max_model_len() const = 0;
+  virtual bool has_chat_form() const = 0;
+  virtual std::vector<int32_t> encode(std::string_view text) const = 0;
+  virtual std::string decode(std::span<const int32_t> ids) const = 0;
+  // What begins a document, for models that want one (<|endoftext|>).
+  virtual int32_t prefix_token() const = 0;
+
+  // Greedy.
+  virtual Result<CompletionAnswer> complete(const CompletionQuestion& question) = 0;
+  virtual Result<LikelihoodAnswer> loglikelihood(const LikelihoodQuestion& question) = 0;
+  // The natural log-probability of each token but the first, given those before it.
+  virtual Result<std::vector<double>> score_tokens(std::span<const int32_t> ids) = 0;
+
+  // From now on every question, waiting ones too, has kCancelled for an answer.
+  virtual void stop() = 0;
+};
+
+}  // namespace gossamer::apps
