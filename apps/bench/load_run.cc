@@ -16,7 +16,6 @@ namespace gossamer::apps {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using std::chrono::duration_cast;
 using std::chrono::nanoseconds;
 
 constexpr std::chrono::milliseconds kTick{50};
