@@ -53,6 +53,14 @@ std::vector<int32_t> make_prompt(const Options& options, const Session& session,
     messages.push_back(user_message(text));
     return render_prompt(tokenizer, messages);
   }
+  if (const ChatTemplate* form = session.chat_template(); form != nullptr && !options.raw) {
+    std::vector<ChatTurn> turns;
+    if (!options.chat.system.empty()) turns.push_back({ChatTurnRole::kSystem, options.chat.system});
+    turns.push_back({ChatTurnRole::kUser, text});
+    Result<std::vector<int32_t>> ids = form->render(turns);
+    if (!ids.ok()) throw Error("the model's chat_template refuses the conversation: {}", ids.error().message);
+    return std::move(ids).value();
+  }
   // The user's own text, to be continued as it is: it may name special tokens.
   std::vector<int32_t> ids = tokenizer.encode(text, {.parse_special = true});
   if (ids.empty()) throw Error("the prompt is empty: expected at least one token");
@@ -98,7 +106,9 @@ void run(const Options& options) {
 
   Session session(options.model);
   const bool harmony = session.has_chat_form() && !options.raw && !options.token_ids;
-  if (!harmony && options.chat.any()) {
+  const bool by_template = session.chat_template() != nullptr && !options.raw && !options.token_ids;
+  const bool only_system = !options.chat.reasoning_effort && !options.chat.date;
+  if (!harmony && options.chat.any() && !(by_template && only_system)) {
     throw Error(session.has_chat_form()
                     ? "--system, --reasoning-effort and --date do not go with --raw or --token-ids"
                     : "--system, --reasoning-effort and --date need a model with a chat form (GPT-OSS)");

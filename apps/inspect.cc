@@ -166,6 +166,13 @@ std::string describe_layers(const ModelInfo& info) {
   return text;
 }
 
+std::string chat_form_of(const Session& session) {
+  if (session.has_chat_form()) return ", with Harmony's";
+  if (session.chat_template() != nullptr)
+    return fmt::format(", chats by {}", session.chat_template()->form());
+  return session.chat_template_problem().empty() ? "" : ", with a chat_template that is not known here";
+}
+
 void print_tallies(const char* heading, const std::map<std::string, Tally>& tallies, const Tally& all) {
   fmt::print("\n{:<14}{:>9}{:>18}{:>18}{:>12}{:>12}\n", heading, "tensors", "parameters", "active per token",
              "stored", "in memory");
@@ -200,10 +207,10 @@ void print_text(const Session& session, const Report& report) {
   } else {
     fmt::print("feed-forward  {}\n", info.ffn_dim);
   }
-  fmt::print("tokenizer     {}\n", session.tokenizer() == nullptr
-                                       ? "none"
-                                       : fmt::format("{} tokens{}", session.tokenizer()->vocab_size(),
-                                                     session.has_chat_form() ? ", with Harmony's" : ""));
+  fmt::print("tokenizer     {}\n",
+             session.tokenizer() == nullptr
+                 ? "none"
+                 : fmt::format("{} tokens{}", session.tokenizer()->vocab_size(), chat_form_of(session)));
   fmt::print("activations   {}{}, KV cache {}\n", dtype_name(precision.activation),
              precision.weights.int8_activations ? ", as int8 in products with integer codes" : "",
              dtype_name(precision.kv_cache));

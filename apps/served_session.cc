@@ -15,6 +15,8 @@ ServedModel served_model(Session& session, GrammarCache& grammars, std::vector<s
           .tokenizer = &session.require_tokenizer(),
           .grammars = &grammars,
           .has_chat_form = session.has_chat_form(),
+          .chat_template = session.chat_template(),
+          .chat_template_problem = session.chat_template_problem(),
           .vocab_size = session.info().vocab_size,
           .max_model_len = session.engine().options().limits.max_model_len,
           .sampling = session.defaults().sampling,

@@ -124,11 +124,26 @@ Session::Session(const ModelOptions& options) : options_(options) {
   check_backend(*folder_, *backend_);
   note("{}", backend_->describe());
   if (has_tokenizer(*folder_->checkpoint)) tokenizer_ = Tokenizer::load(folder_->checkpoint->folder());
+  read_chat_form();
+  read_defaults();
+}
+
+void Session::read_chat_form() {
   has_chat_form_ = tokenizer_ && info().architecture == "gpt_oss" &&
                    std::all_of(kHarmonyTokens.begin(), kHarmonyTokens.end(), [this](const char* token) {
                      return tokenizer_->special_id(token).has_value();
                    });
-  read_defaults();
+  if (has_chat_form_ || !tokenizer_) return;
+  const auto source =
+      read_chat_template([this](const std::string& name) { return folder_->checkpoint->find_file(name); });
+  if (!source) return;
+  Result<ChatTemplate> form = ChatTemplate::create(*source, *tokenizer_);
+  if (form.ok()) {
+    chat_template_ = std::move(form).value();
+  } else {
+    chat_template_problem_ = form.error().message;
+    note("{}", chat_template_problem_);
+  }
 }
 
 const Tokenizer& Session::require_tokenizer() const {
@@ -167,6 +182,11 @@ void Session::read_defaults() {
     }
   } else if (defaults_.eos_ids.empty()) {
     defaults_.eos_ids = folder_->checkpoint->config().get_ids({"eos_token_id"});
+  }
+  if (!chat_template_) return;
+  for (const int32_t id : chat_template_->end_ids()) {
+    if (std::find(defaults_.eos_ids.begin(), defaults_.eos_ids.end(), id) == defaults_.eos_ids.end())
+      defaults_.eos_ids.push_back(id);
   }
 }
 

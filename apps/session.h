@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
 #include "model/model_folder.h"
+#include "text/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace gossamer::apps {
@@ -80,6 +81,9 @@ class Session {
 
   // GPT-OSS with a tokenizer that has Harmony's tokens.
   bool has_chat_form() const { return has_chat_form_; }
+  // The chat form of other models, where theirs is known; else why not, where they have one.
+  const ChatTemplate* chat_template() const { return chat_template_ ? &*chat_template_ : nullptr; }
+  const std::string& chat_template_problem() const { return chat_template_problem_; }
 
   // The longest sequence that the user or the model allows.
   int64_t longest() const;
@@ -110,6 +114,7 @@ class Session {
 
  private:
   void print_note(const std::string& text) const;
+  void read_chat_form();
   void read_defaults();
   bool fits_with(const PrecisionOptions& precision, const EngineLimits& limits, std::size_t available) const;
 
@@ -121,6 +126,8 @@ class Session {
   std::unique_ptr<Tokenizer> tokenizer_;
   GenerationDefaults defaults_;
   bool has_chat_form_ = false;
+  std::optional<ChatTemplate> chat_template_;
+  std::string chat_template_problem_;
   std::unique_ptr<Engine> engine_;
   double load_seconds_ = 0.0;
 };

@@ -57,6 +57,49 @@ std::string format_section(const ResponseFormat& format) {
   return text + (format.schema.is_null() ? R"({"type":"object"})" : json::serialize(format.schema));
 }
 
+ApiError needs_harmony(std::string param, const ServedModel& model) {
+  return {
+      .message = fmt::format("{}: needs a model with Harmony (GPT-OSS); the chat form of {} ({}) knows no "
+                             "functions; leave it out",
+                             param, model.names.front(), model.chat_template->form()),
+      .param = param,
+      .code = "unsupported_parameter"};
+}
+
+ApiResult<std::vector<int32_t>> render_by_template(const ChatRequest& request, const ServedModel& model,
+                                                   bool add_generation_prompt) {
+  if (request.tool_choice.mode == ToolChoice::kRequired || request.tool_choice.mode == ToolChoice::kNamed)
+    return needs_harmony("tool_choice", model);
+  if (!visible_tools(request).empty()) return needs_harmony("tools", model);
+  std::vector<ChatTurn> turns;
+  for (std::size_t i = 0; i < request.messages.size(); ++i) {
+    const ChatMessage& message = request.messages[i];
+    if (message.role == ChatRole::kTool) return needs_harmony(fmt::format("messages[{}].role", i), model);
+    if (!message.tool_calls.empty()) return needs_harmony(fmt::format("messages[{}].tool_calls", i), model);
+    const ChatTurnRole role = is_instruction(message)           ? ChatTurnRole::kSystem
+                              : message.role == ChatRole::kUser ? ChatTurnRole::kUser
+                                                                : ChatTurnRole::kAssistant;
+    turns.push_back({.role = role, .text = message.content.value_or("")});
+  }
+  Result<std::vector<int32_t>> ids = model.chat_template->render(turns, add_generation_prompt);
+  if (!ids.ok()) {
+    return ApiError{
+        .message = fmt::format("messages: the model's chat_template refuses them: {}", ids.error().message),
+        .param = "messages"};
+  }
+  return std::move(ids).value();
+}
+
+ApiError without_chat_form(const ServedModel& model) {
+  const std::string& name = model.names.front();
+  constexpr std::string_view kInstead = "use /v1/completions, which continues a text";
+  std::string message = model.chat_template_problem.empty()
+                            ? fmt::format("the model {} has no chat form: {}", name, kInstead)
+                            : fmt::format("the model {} has no chat form that is known here: {}. Instead, {}",
+                                          name, model.chat_template_problem, kInstead);
+  return {.message = std::move(message), .code = "model_without_chat_form"};
+}
+
 }  // namespace
 
 std::vector<const ChatTool*> visible_tools(const ChatRequest& request) {
@@ -123,18 +166,18 @@ std::vector<HarmonyMessage> to_harmony(const ChatRequest& request, const ServedM
   return out;
 }
 
-ApiResult<std::vector<int32_t>> render_chat_prompt(const ChatRequest& request, const ServedModel& model) {
+ApiResult<std::vector<int32_t>> render_chat_prompt(const ChatRequest& request, const ServedModel& model,
+                                                   bool add_generation_prompt) {
   if (!model.has_chat_form) {
-    return ApiError{
-        .message = fmt::format("the model {} has no chat form: use /v1/completions, which continues "
-                               "a text",
-                               model.names.front()),
-        .code = "model_without_chat_form"};
+    if (model.chat_template == nullptr) return without_chat_form(model);
+    return render_by_template(request, model, add_generation_prompt);
   }
   // What to drop is decided above.
-  Result<std::vector<int32_t>> ids =
-      HarmonyRenderer(*model.tokenizer)
-          .render_for_completion(to_harmony(request, model), {.auto_drop_analysis = false});
+  const HarmonyRenderOptions options{.auto_drop_analysis = false};
+  const HarmonyRenderer renderer(*model.tokenizer);
+  const std::vector<HarmonyMessage> messages = to_harmony(request, model);
+  Result<std::vector<int32_t>> ids = add_generation_prompt ? renderer.render_for_completion(messages, options)
+                                                           : renderer.render_conversation(messages, options);
   if (!ids.ok()) return to_api_error(ids.error());
   return std::move(ids).value();
 }

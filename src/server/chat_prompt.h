@@ -1,4 +1,4 @@
-// A chat request's conversation as the prompt that the model was trained on (Harmony).
+// A chat request's conversation as the prompt that the model was trained on: Harmony, or its chat_template.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,9 @@ std::vector<const ChatTool*> visible_tools(const ChatRequest& request);
 // until a final answer follows it: tool calls belong to a line of thought that goes on, an answer ends it.
 std::vector<HarmonyMessage> to_harmony(const ChatRequest& request, const ServedModel& model);
 
-// The error says that a model has no chat form, or that the format does not allow a message.
-ApiResult<std::vector<int32_t>> render_chat_prompt(const ChatRequest& request, const ServedModel& model);
+// The error says that a model has no chat form, or that the format does not allow a message. Without
+// `add_generation_prompt` the beginning of the answer is left out.
+ApiResult<std::vector<int32_t>> render_chat_prompt(const ChatRequest& request, const ServedModel& model,
+                                                   bool add_generation_prompt = true);
 
 }  // namespace gossamer

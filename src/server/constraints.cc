@@ -173,37 +173,20 @@ void OutputConstraint::apply_to(std::vector<Request>& requests) const {
   }
 }
 
-ApiResult<OutputConstraint> constrain_chat(const ChatRequest& request, const ServedModel& model) {
-  const std::optional<Promise> promise = find_promise(request);
-  if (model.grammars == nullptr) {
-    if (promise) return cannot_enforce(*promise);
-    return OutputConstraint();
-  }
-  // Who ignores the end wants tokens without end (benchmarks do), which is no Harmony. What was promised
-  // holds.
-  if (!model.has_chat_form || (request.common.ignore_eos && !promise)) return OutputConstraint();
+namespace {
 
-  HarmonyGrammarOptions options = harmony_options(request);
-  const Result<Masks> masks = harmony_masks(options, *model.grammars);
-  if (!masks.ok()) return grammar_refusal(request, masks.error());
-  const HarmonyTokens tokens(*model.tokenizer);
-  OutputConstraint constraint{.make = {}, .end_ids = {tokens.return_, tokens.call}};
-  if (!options.reasoning || !request.thinking_token_budget) {
-    constraint.make = [grammar = masks.value()] { return std::make_unique<GrammarTokens>(grammar); };
-    return constraint;
-  }
-  options.reasoning = false;
-  const Result<Masks> rest = harmony_masks(options, *model.grammars);
-  if (!rest.ok()) return grammar_refusal(request, rest.error());
-  constraint.make = [with = masks.value(), without = rest.value(), tokens,
-                     budget = *request.thinking_token_budget] {
-    return std::make_unique<ReasoningBudget>(with, without, tokens, budget);
-  };
-  return constraint;
+// response_format of a model without Harmony: the answer is its whole text.
+GuidedOutput response_document(const ChatRequest& request) {
+  const ResponseFormat& format = request.response_format;
+  GuidedOutput guided{.param = "response_format"};
+  if (format.type == ResponseFormat::kText) return guided;
+  guided.type = format.schema.is_null() ? GuidedOutput::kJsonObject : GuidedOutput::kJsonSchema;
+  if (!format.schema.is_null()) guided.param = "response_format.json_schema.schema";
+  guided.schema = format.schema;
+  return guided;
 }
 
-ApiResult<OutputConstraint> constrain_completion(const CompletionRequest& request, const ServedModel& model) {
-  const GuidedOutput& guided = request.guided;
+ApiResult<OutputConstraint> constrain_document(const GuidedOutput& guided, const ServedModel& model) {
   if (guided.type == GuidedOutput::kNone) return OutputConstraint();
   const std::optional<int32_t> end = model.tokenizer->special_id("<|endoftext|>");
   if (model.grammars == nullptr) return cannot_enforce({guided.param, "the form of the output"});
@@ -225,6 +208,42 @@ ApiResult<OutputConstraint> constrain_completion(const CompletionRequest& reques
   return OutputConstraint{
       .make = [grammar = masks.value()] { return std::make_unique<GrammarTokens>(grammar); },
       .end_ids = {*end}};
+}
+
+}  // namespace
+
+ApiResult<OutputConstraint> constrain_chat(const ChatRequest& request, const ServedModel& model) {
+  const std::optional<Promise> promise = find_promise(request);
+  if (model.grammars == nullptr) {
+    if (promise) return cannot_enforce(*promise);
+    return OutputConstraint();
+  }
+  // Who ignores the end wants tokens without end (benchmarks do), which is no Harmony. What was promised
+  // holds.
+  if (!model.has_chat_form) return constrain_document(response_document(request), model);
+  if (request.common.ignore_eos && !promise) return OutputConstraint();
+
+  HarmonyGrammarOptions options = harmony_options(request);
+  const Result<Masks> masks = harmony_masks(options, *model.grammars);
+  if (!masks.ok()) return grammar_refusal(request, masks.error());
+  const HarmonyTokens tokens(*model.tokenizer);
+  OutputConstraint constraint{.make = {}, .end_ids = {tokens.return_, tokens.call}};
+  if (!options.reasoning || !request.thinking_token_budget) {
+    constraint.make = [grammar = masks.value()] { return std::make_unique<GrammarTokens>(grammar); };
+    return constraint;
+  }
+  options.reasoning = false;
+  const Result<Masks> rest = harmony_masks(options, *model.grammars);
+  if (!rest.ok()) return grammar_refusal(request, rest.error());
+  constraint.make = [with = masks.value(), without = rest.value(), tokens,
+                     budget = *request.thinking_token_budget] {
+    return std::make_unique<ReasoningBudget>(with, without, tokens, budget);
+  };
+  return constraint;
+}
+
+ApiResult<OutputConstraint> constrain_completion(const CompletionRequest& request, const ServedModel& model) {
+  return constrain_document(request.guided, model);
 }
 
 }  // namespace gossamer

@@ -27,7 +27,8 @@ struct OutputConstraint {
   void apply_to(std::vector<Request>& requests) const;
 };
 
-// Every answer of a model with a chat form keeps to Harmony and to what the request asks for. The error says
+// Every answer of a model with Harmony keeps to that and to what the request asks for; that of a model with
+// a chat_template to response_format, as a whole. The error says
 // which field cannot be enforced, or has a schema that is not supported, and where.
 ApiResult<OutputConstraint> constrain_chat(const ChatRequest& request, const ServedModel& model);
 

@@ -42,7 +42,7 @@ ApiResult<PreparedCall> prepare_chat_request(const ChatRequest& request, const S
   const ApiResult<OutputConstraint> constraint = constrain_chat(request, model);
   if (!constraint.ok()) return constraint.error();
 
-  response.choice.harmony = true;
+  response.choice.harmony = model.has_chat_form;
   for (const ChatTool* tool : visible_tools(request))
     response.choice.functions.push_back(tool->function.name);
   Prompts prompts;

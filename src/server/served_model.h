@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/sampler.h"
+#include "text/chat_template.h"
 #include "text/harmony.h"
 #include "text/tokenizer.h"
 
@@ -21,6 +22,9 @@ struct ServedModel {
   // Of this tokenizer; outlives this. nullptr: no constrained decoding, and what needs it is refused.
   GrammarCache* grammars = nullptr;
   bool has_chat_form = false;  // conversations become prompts by Harmony
+  // By this where not by Harmony; outlives this. nullptr: no conversations.
+  const ChatTemplate* chat_template = nullptr;
+  std::string chat_template_problem;  // why the one that the model has is not used; empty where it has none
   int64_t vocab_size = 0;
   int64_t max_model_len = 0;
   // Where a request is silent.

@@ -56,15 +56,10 @@ json::object chat_body(const JsonFields& fields) {
 std::vector<int32_t> encode_chat(const JsonFields& fields, const ServedModel& model) {
   ApiResult<ChatRequest> chat = parse_chat_request(chat_body(fields));
   if (!chat.ok()) throw chat.error();
-  ApiResult<std::vector<int32_t>> ids = render_chat_prompt(chat.value(), model);
+  ApiResult<std::vector<int32_t>> ids =
+      render_chat_prompt(chat.value(), model, fields.boolean("add_generation_prompt").value_or(true));
   if (!ids.ok()) throw ids.error();
-  if (fields.boolean("add_generation_prompt").value_or(true)) return std::move(ids).value();
-  // render_chat_prompt has said that all is well.
-  Result<std::vector<int32_t>> conversation =
-      HarmonyRenderer(*model.tokenizer)
-          .render_conversation(to_harmony(chat.value(), model), {.auto_drop_analysis = false});
-  if (!conversation.ok()) throw to_api_error(conversation.error());
-  return std::move(conversation).value();
+  return std::move(ids).value();
 }
 
 void check_model(const JsonFields& fields, const ServedModel& model) {

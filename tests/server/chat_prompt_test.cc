@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "server/grammar_cache.h"
+#include "server/openai_call.h"
 #include "tests/server/server_testing.h"
 
 namespace gossamer {
@@ -146,6 +150,94 @@ TEST_F(ChatPromptTest, SaysThatAModelHasNoChatForm) {
   ASSERT_FALSE(ids.ok());
   EXPECT_EQ(ids.error().status, 400);
   EXPECT_THAT(ids.error().message, HasSubstr("/v1/completions"));
+}
+
+// A model with a chat_template over the same vocabulary; <|end|> ends its messages.
+class TemplatePromptTest : public testing::Test {
+ protected:
+  ApiResult<PreparedCall> prepared(const std::string& more,
+                                   const std::string& messages = R"([{"role": "developer", "content": "Be."},
+                                       {"role": "user", "content": "hi<|end|>"}])") const {
+    return prepare_call(Endpoint::kChat, parse("{\"messages\": " + messages + more + "}"), model_,
+                        {.id = "1", .created = 1, .default_seed = 1});
+  }
+  std::string refused_param(const std::string& more) const {
+    const ApiResult<PreparedCall> call = prepared(more);
+    if (call.ok()) return "none";
+    EXPECT_THAT(call.error().message, HasSubstr("Harmony")) << more;
+    return call.error().param.value_or("");
+  }
+
+  std::unique_ptr<Tokenizer> tokenizer_ = test::load_tokenizer("tiny_oss.json");
+  ChatTemplate form_ =
+      ChatTemplate::create({.where = "test",
+                            .text = "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}"
+                                    "<|end|>{% endfor %}{% if add_generation_prompt %}<|start|>assistant"
+                                    "<|message|>{% endif %}"},
+                           *tokenizer_)
+          .value();
+  GrammarCache grammars_{*tokenizer_};
+  ServedModel model_ = [this] {
+    ServedModel model = test::make_model(*tokenizer_, false);
+    model.chat_template = &form_;
+    model.grammars = &grammars_;
+    return model;
+  }();
+};
+
+TEST_F(TemplatePromptTest, RendersByTheTemplateAndKeepsUsersTextOrdinary) {
+  const ApiResult<PreparedCall> call = prepared("");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  const std::vector<int32_t>& ids = call.value().requests.at(0).prompt;
+  EXPECT_EQ(tokenizer_->decode(ids),
+            "<|start|>system<|message|>Be.<|end|><|start|>user<|message|>hi<|end|><|end|>"
+            "<|start|>assistant<|message|>");
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), *tokenizer_->special_id("<|end|>")), 2);
+  EXPECT_FALSE(call.value().requests.at(0).make_constraint);
+}
+
+TEST_F(TemplatePromptTest, GivesTheAnswerAsPlainContent) {
+  ApiResult<PreparedCall> call = prepared("");
+  ASSERT_TRUE(call.ok());
+  PreparedCall prepared = std::move(call).value();
+  for (const Output& output : test::outputs_of(*tokenizer_, "the day<|end|>", FinishReason::kStop))
+    prepared.response->add(0, output);
+  const std::string body = json::serialize(prepared.response->to_json());
+  EXPECT_THAT(body, HasSubstr(R"("content":"the day")"));
+  EXPECT_THAT(body, HasSubstr(R"("finish_reason":"stop")"));
+}
+
+TEST_F(TemplatePromptTest, RefusesByNameWhatNeedsHarmony) {
+  const std::string tools = R"(, "tools": [{"type": "function", "function": {"name": "f"}}])";
+  EXPECT_EQ(refused_param(tools), "tools");
+  EXPECT_EQ(refused_param(tools + R"(, "tool_choice": "required")"), "tool_choice");
+  EXPECT_EQ(refused_param(tools + R"(, "tool_choice": "none")"), "none");
+  EXPECT_EQ(refused_param(R"(, "reasoning_effort": "high")"), "none");
+  const ApiResult<PreparedCall> call = prepared("", R"([{"role": "user", "content": "a"},
+      {"role": "assistant", "tool_calls": [{"id": "c", "type": "function",
+       "function": {"name": "f", "arguments": "{}"}}]}, {"role": "tool", "tool_call_id": "c", "content": "4"}])");
+  ASSERT_FALSE(call.ok());
+  EXPECT_EQ(call.error().param, "messages[1].tool_calls");
+}
+
+TEST_F(TemplatePromptTest, HoldsTheWholeAnswerToTheResponseFormat) {
+  const ApiResult<PreparedCall> call = prepared(R"(, "response_format": {"type": "json_object"})");
+  ASSERT_TRUE(call.ok()) << call.error().message;
+  const std::unique_ptr<TokenConstraint> constraint = call.value().requests.at(0).make_constraint();
+  std::vector<uint64_t> mask(static_cast<std::size_t>(model_.vocab_size + 63) / 64);
+  EXPECT_EQ(constraint->fill_mask({}, mask), "");
+  const auto allowed = [&](const char* text) { return is_allowed(mask, tokenizer_->encode(text).at(0)); };
+  EXPECT_TRUE(allowed("{"));
+  EXPECT_FALSE(allowed("t"));
+}
+
+TEST_F(TemplatePromptTest, SaysWhyATemplateIsNotUsed) {
+  model_.chat_template = nullptr;
+  model_.chat_template_problem = "x.jinja: not known";
+  const ApiResult<PreparedCall> call = prepared("");
+  ASSERT_FALSE(call.ok());
+  EXPECT_EQ(call.error().code, "model_without_chat_form");
+  EXPECT_THAT(call.error().message, testing::AllOf(HasSubstr("x.jinja"), HasSubstr("/v1/completions")));
 }
 
 }  // namespace
