@@ -33,7 +33,7 @@ class ForcedTokens : public TokenConstraint {
   std::vector<int32_t> tokens_;
 };
 
-constexpr SamplingParams greedy() { return {.temperature = 0.0F}; }
+SamplingParams greedy() { return {.temperature = 0.0F}; }
 
 const char* name_of(FinishReason reason) { return reason == FinishReason::kLength ? "length" : "stop"; }
 
