@@ -52,7 +52,8 @@ EvalRun::EvalRun(const EvalOptions& options, std::string name, const json::objec
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   check_output_path(path_of("predictions"));
-  json::object header = {{"gossamer_eval", name_}, {"limit", options_.limit}};
+  json::object header = {
+      {"gossamer_eval", name_}, {"limit", options_.limit}, {"max_model_len", options_.model.max_model_len}};
   for (const auto& member : EngineSubject::identity_of(*session_, options_.chat)) header.insert(member);
   for (const auto& member : settings) header.insert(member);
   log_ = std::make_unique<PredictionLog>(path_of(name_ + "_predictions.jsonl"), header);

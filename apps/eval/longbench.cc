@@ -155,8 +155,7 @@ std::unique_ptr<Jieba> read_jieba(const Options& options, const std::vector<Task
 void run_v1(const Options& options) {
   const std::string name =
       fmt::format("longbench{}{}", options.extended ? "_e" : "", options.chat ? "_chat" : "");
-  json::object settings = {{"max_input_tokens", options.max_input_tokens},
-                           {"max_model_len", options.common.model.max_model_len}};
+  json::object settings = {{"max_input_tokens", options.max_input_tokens}};
   if (options.chat) settings["reasoning_tokens"] = options.reasoning_tokens;
   EvalRun run(options.common, name, settings, options.chat);
   const std::vector<TaskData> tasks = read_tasks(options, run);
@@ -225,8 +224,7 @@ void run_v1(const Options& options) {
 void run_v2(const Options& options, const std::filesystem::path& file) {
   Dataset<LongbenchV2Row> data = read_longbench_v2(file);
   if (options.common.limit > 0) data.rows.resize(std::min(data.rows.size(), options.common.limit));
-  json::object settings = {{"max_input_tokens", options.max_input_tokens},
-                           {"max_model_len", options.common.model.max_model_len}};
+  json::object settings = {{"max_input_tokens", options.max_input_tokens}};
   if (options.chat) settings["reasoning_tokens"] = options.reasoning_tokens;
   EvalRun run(options.common, options.chat ? "longbench_v2_chat" : "longbench_v2", settings, options.chat);
   run.note_complaints(data.complaints);
