@@ -10,6 +10,8 @@
 namespace gossamer {
 namespace {
 
+constexpr std::size_t kMaxTemplateBytes = std::size_t{32} << 10;
+
 constexpr std::string_view kWhiteSpace = " \t\n\r\f\v";
 
 // A token is written as its text or as an object that says more.
@@ -193,6 +195,9 @@ Result<ChatTemplate> ChatTemplate::create(const ChatTemplateSource& source, cons
     return RequestError{.message = fmt::format("{}: the chat_template is not one of the known ones ({}): {}",
                                                source.where, kKnownChatForms, why)};
   };
+  // The reader walks expressions by recursion: their length bounds its depth.
+  if (source.text.size() > kMaxTemplateBytes)
+    return unknown(fmt::format("it has {} bytes, more than {}", source.text.size(), kMaxTemplateBytes));
   Result<TemplateProgram> program = TemplateProgram::parse(source.text);
   if (!program.ok()) return unknown(program.error().message + " is not read");
   if (program.value().uses_bos_token() && !source.bos_token)

@@ -1,4 +1,5 @@
-// Chat templates as they are published, against what transformers renders of them (jinja2 set up as it does).
+// Chat templates in the forms that are common, against what transformers renders of them (jinja2 set up as it
+// does).
 #include "text/chat_template.h"
 
 #include <gmock/gmock.h>
@@ -74,7 +75,7 @@ std::string text_of(const char* source, const std::vector<ChatTurn>& turns, bool
   return text;
 }
 
-TEST(ChatTemplate, RendersThePublishedForms) {
+TEST(ChatTemplate, RendersTheCommonForms) {
   EXPECT_EQ(
       text_of(kChatMl, kFour),
       "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi <|im_end|>\n"
