@@ -32,7 +32,8 @@ const std::map<std::string, std::set<std::string>> kArrows = {
     {"http", {"base"}},
     {"server", {"engine", "grammar", "text", "http", "base"}},
     {"apps",
-     {"server", "http", "engine", "model", "checkpoint", "grammar", "eval", "text", "backend", "tensor", "base"}},
+     {"server", "http", "engine", "model", "checkpoint", "grammar", "eval", "text", "backend", "tensor",
+      "base"}},
 };
 
 // The only file below apps/ that may name concrete backends.
