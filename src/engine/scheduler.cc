@@ -164,7 +164,7 @@ bool Scheduler::begin(Sequence& sequence) {
   std::vector<int64_t> needed;
   for (std::size_t kind = 0; kind < num_kinds; ++kind) {
     const KvKind& of_kind = pages_.kinds()[kind];
-    const int64_t most = KvPages::pages_needed(of_kind, sequence.num_known() + 1, limits_.chunk_tokens);
+    const int64_t most = KvPages::pages_needed(of_kind, sequence.num_to_hold(), limits_.chunk_tokens);
     // Matched pages that others hold cost nothing; kept ones are no longer available.
     const int64_t held =
         matched_pages - KvPages::first_seen_page(of_kind, matched_pages) - match.kept_pages[kind];
@@ -204,7 +204,7 @@ std::vector<int64_t> Scheduler::pages_still_needed() const {
           sequence->pages.by_kind.empty()
               ? 0
               : static_cast<int64_t>(sequence->pages.by_kind[kind].size()) - sequence->pages.slid[kind];
-      const int64_t most = KvPages::pages_needed(of_kind, sequence->num_known() + 1, limits_.chunk_tokens);
+      const int64_t most = KvPages::pages_needed(of_kind, sequence->num_to_hold(), limits_.chunk_tokens);
       needed[kind] += std::max<int64_t>(0, most - held);
     }
   }

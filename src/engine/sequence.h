@@ -1,6 +1,7 @@
 // Sequence: one answer in the making. The engine owns it; the scheduler decides when it runs.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -53,6 +54,12 @@ struct Sequence {
   int64_t num_known() const { return static_cast<int64_t>(tokens.size()); }
   int64_t num_to_run() const { return num_known() - num_computed; }
   int64_t num_output() const { return num_known() - prompt_size; }
+  // Tokens whose keys and values it will hold at the end of its next steps: those known and the next one, but
+  // none for what is sampled last, which is never computed.
+  int64_t num_to_hold() const {
+    const int64_t at_most = prompt_size + std::max<int64_t>(request->max_new_tokens, 1) - 1;
+    return std::max(num_known(), std::min(num_known() + 1, at_most));
+  }
   std::span<const int32_t> prompt() const {
     return std::span(tokens).first(static_cast<std::size_t>(prompt_size));
   }

@@ -22,7 +22,8 @@ class Rig {
       : pages({{.num_layers = 1, .window = 0, .num_pages = num_pages}}, keep_prefixes),
         scheduler(limits, pages) {}
 
-  Sequence& add(int64_t prompt_size, Request request = {}) {
+  // Without an end, unless the request has one.
+  Sequence& add(int64_t prompt_size, Request request = {.max_new_tokens = int64_t{1} << 30}) {
     auto sequence = std::make_unique<Sequence>();
     sequence->id = static_cast<RequestId>(sequences.size());
     sequence->rank = {.due = EngineClock::time_point() + request.priority * kPrioritySeconds,
@@ -67,6 +68,15 @@ TEST(Scheduler, CutsALongPromptIntoChunks) {
   EXPECT_EQ(rig.step(), (Ran{{0, 32}}));
   EXPECT_EQ(rig.step(), (Ran{{0, 4}}));
   EXPECT_EQ(rig.step(), (Ran{{0, 1}}));
+}
+
+TEST(Scheduler, LetsAPromptInThatFillsThePoolAndWantsNoTokenBehindIt) {
+  for (const int64_t max_new_tokens : {0, 1}) {
+    Rig rig(kLimits, /*num_pages=*/2);
+    rig.add(2 * kPageTokens, {.max_new_tokens = max_new_tokens});
+    EXPECT_EQ(rig.step(), (Ran{{0, 32}})) << max_new_tokens;
+    EXPECT_EQ(rig.step(), (Ran{{0, 32}})) << max_new_tokens;
+  }
 }
 
 TEST(Scheduler, DecodesEveryRunningSequenceBesideALongPrompt) {
