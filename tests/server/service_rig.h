@@ -31,13 +31,12 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
   FakeExchange() : thread_([this] { run(); }) {}
   ~FakeExchange() override { stop(); }
 
-  // As when the server ends: tasks that have not begun are dropped.
+  // As when the server ends: the client is cut off, what is posted later is dropped.
   void stop() {
-    std::deque<std::function<void()>> dropped;
+    disconnect();
     {
       const std::lock_guard lock(mutex_);
       stop_ = true;
-      dropped.swap(tasks_);
     }
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();
