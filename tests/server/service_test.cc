@@ -98,7 +98,10 @@ TEST(Service, CancelledCallsAreAnsweredWithTheReason) {
   const auto whole = rig.send("POST", "/v1/completions", completion(1900));
   const auto stream = rig.send("POST", "/v1/completions", completion(1900, /*stream=*/true));
   stream->wait_for_bytes(200);
-  while (rig.service().num_calls() < 2) std::this_thread::yield();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (rig.service().num_calls() < 2 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  ASSERT_EQ(rig.service().num_calls(), 2U);
   rig.service().drain();
   rig.service().cancel_calls();
   EXPECT_EQ(whole->wait().status, 503);
