@@ -21,5 +21,6 @@ void add_score(CLI::App& program);
 void add_serve(CLI::App& program);
 void add_synth(CLI::App& program);
 void add_tokenize(CLI::App& program);
+void add_verify(CLI::App& program);
 
 }  // namespace gossamer::apps

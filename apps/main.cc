@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   gossamer::apps::add_batch(program);
   gossamer::apps::add_score(program);
   gossamer::apps::add_eval(program);
+  gossamer::apps::add_verify(program);
   gossamer::apps::add_quality(program);
   gossamer::apps::add_calibrate(program);
   gossamer::apps::add_inspect(program);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "apps/bench/load_report.h"
-#include "apps/bench/page.h"
+#include "apps/report/page.h"
 
 namespace gossamer::apps {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/bench/model_report.h"
-#include "apps/bench/page.h"
+#include "apps/report/page.h"
 #include "base/system_memory.h"
 
 namespace gossamer::apps {

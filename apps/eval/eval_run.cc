@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-#include "apps/eval/engine_subject.h"
+#include "apps/subject/engine_subject.h"
 #include "apps/terminal.h"
 #include "apps/text_files.h"
 #include "base/checksum.h"

@@ -14,9 +14,9 @@
 
 #include "apps/chat_form.h"
 #include "apps/eval/prediction_log.h"
-#include "apps/eval/subject.h"
 #include "apps/serving_options.h"
 #include "apps/session.h"
+#include "apps/subject/subject.h"
 #include "eval/dataset.h"
 #include "eval/statistics.h"
 

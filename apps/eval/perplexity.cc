@@ -62,14 +62,14 @@ Result<json::object> ask(Subject& model, const std::vector<int32_t>& ids, const 
   const auto begin = ids.begin() + static_cast<std::ptrdiff_t>(window.begin);
   std::vector<int32_t> seen(begin, ids.begin() + static_cast<std::ptrdiff_t>(window.end));
   if (window.after_prefix) seen.insert(seen.begin(), model.prefix_token());
-  const Result<std::vector<double>> scored = model.score_tokens(seen);
+  const Result<std::vector<TokenLogprobs>> scored = model.score_tokens(seen, 0);
   if (!scored.ok()) return scored.error();
-  const std::vector<double>& logprobs = scored.value();
   double sum = 0.0;
   double sum_of_squares = 0.0;
-  for (std::size_t i = logprobs.size() - window.num_scored; i < logprobs.size(); ++i) {
-    sum -= logprobs[i];
-    sum_of_squares += logprobs[i] * logprobs[i];
+  for (const TokenLogprobs& token : std::span(scored.value()).last(window.num_scored)) {
+    const auto logprob = static_cast<double>(token.token.logprob);
+    sum -= logprob;
+    sum_of_squares += logprob * logprob;
   }
   return json::object{{"tokens_seen", seen.size()},
                       {"tokens_scored", window.num_scored},

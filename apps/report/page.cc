@@ -1,4 +1,4 @@
-#include "apps/bench/page.h"
+#include "apps/report/page.h"
 
 #include <fmt/format.h>
 

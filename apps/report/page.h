@@ -1,4 +1,4 @@
-// Pages of `gossamer bench --html`: one file, plots as inline SVG, no scripts.
+// Reports as pages (`--html` of bench, verify and eval): one file, plots as inline SVG, no scripts.
 #pragma once
 
 #include <map>

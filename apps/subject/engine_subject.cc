@@ -1,4 +1,4 @@
-#include "apps/eval/engine_subject.h"
+#include "apps/subject/engine_subject.h"
 
 #include <fmt/format.h>
 
@@ -142,6 +142,8 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
                                                request.prompt.size(), max_model_len())};
   }
   CompletionAnswer answer;
+  answer.num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  const Clock::time_point start = Clock::now();
   AnswerReader reader(&tokenizer_, question.chat, {});
   const auto take = [&answer](const std::vector<HarmonyDelta>& deltas) {
     for (const HarmonyDelta& delta : deltas) {
@@ -151,12 +153,14 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
   };
   const Result<std::vector<FinishReason>> ended = ask(std::move(request), [&](const Output& output) {
     if (!output.token) return;
-    ++answer.num_tokens;
+    if (++answer.num_tokens == 1) answer.seconds_to_first_token = seconds_since(start);
+    answer.token_ids.push_back(*output.token);
     // The token that ends a plain answer is no part of its text.
     if (output.finish_reason != FinishReason::kStop || question.chat) take(reader.push(*output.token));
   });
   if (!ended.ok()) return ended.error();
   take(reader.flush());
+  answer.seconds = seconds_since(start);
   answer.finish_reason = name_of(ended.value().front());
   return answer;
 }
@@ -229,18 +233,30 @@ Result<LikelihoodAnswer> EngineSubject::loglikelihood(const LikelihoodQuestion& 
   return answer;
 }
 
-Result<std::vector<double>> EngineSubject::score_tokens(std::span<const int32_t> ids) {
+Result<std::vector<TokenLogprobs>> EngineSubject::score_tokens(std::span<const int32_t> ids, int num_top) {
   Request request;
   request.prompt.assign(ids.begin(), ids.end());
-  request.prompt_logprobs = 0;
-  std::vector<double> logprobs;
+  request.prompt_logprobs = num_top;
+  std::vector<TokenLogprobs> scores;
   const Result<std::vector<FinishReason>> ended = ask(std::move(request), [&](const Output& output) {
-    for (const TokenLogprobs& token : output.prompt_logprobs)
-      logprobs.push_back(static_cast<double>(token.token.logprob));
+    scores.insert(scores.end(), output.prompt_logprobs.begin(), output.prompt_logprobs.end());
   });
   if (!ended.ok()) return ended.error();
-  GOSSAMER_CHECK_EQ(logprobs.size() + 1, ids.size());
-  return logprobs;
+  GOSSAMER_CHECK_EQ(scores.size() + 1, ids.size());
+  return scores;
+}
+
+Result<std::vector<float>> EngineSubject::last_hidden(std::span<const int32_t> ids) {
+  Request request;
+  request.prompt.assign(ids.begin(), ids.end());
+  std::vector<float> last;
+  request.on_prompt_logits = [&](int64_t position, std::span<const float> /*logits*/,
+                                 std::span<const float> hidden) {
+    if (position + 1 == static_cast<int64_t>(ids.size())) last.assign(hidden.begin(), hidden.end());
+  };
+  const Result<std::vector<FinishReason>> ended = ask(std::move(request), [](const Output& /*output*/) {});
+  if (!ended.ok()) return ended.error();
+  return last;
 }
 
 }  // namespace gossamer::apps

@@ -1,6 +1,6 @@
-// Subject: the model under evaluation, as the tasks see it. In process it is an engine (engine_subject.h); an
-// HTTP endpoint can take its place, since everything here is something that /v1/completions and /tokenize
-// give.
+// Subject: the model that eval and verify question, as they see it: an engine in this process
+// (engine_subject.h) or an OpenAI-compatible endpoint, since everything here is something that
+// /v1/chat/completions, /v1/completions and /tokenize give.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "engine/request.h"
 
 namespace gossamer::apps {
 
@@ -25,7 +26,11 @@ struct CompletionAnswer {
   std::string text;  // in a chat: of the final answer
   std::string reasoning;
   std::string finish_reason;  // "stop" or "length"
-  int64_t num_tokens = 0;
+  int64_t num_prompt_tokens = 0;
+  int64_t num_tokens = 0;          // sampled
+  std::vector<int32_t> token_ids;  // the same; empty where an endpoint does not tell them
+  double seconds_to_first_token = 0.0;
+  double seconds = 0.0;
 };
 
 struct LikelihoodQuestion {
@@ -57,8 +62,11 @@ class Subject {
   // Greedy.
   virtual Result<CompletionAnswer> complete(const CompletionQuestion& question) = 0;
   virtual Result<LikelihoodAnswer> loglikelihood(const LikelihoodQuestion& question) = 0;
-  // The natural log-probability of each token but the first, given those before it.
-  virtual Result<std::vector<double>> score_tokens(std::span<const int32_t> ids) = 0;
+  // The natural log-probability of each token but the first, given those before it, and of the `num_top` most
+  // likely ones in its place.
+  virtual Result<std::vector<TokenLogprobs>> score_tokens(std::span<const int32_t> ids, int num_top) = 0;
+  // The final norm's output at the last of the tokens. [hidden_dim]
+  virtual Result<std::vector<float>> last_hidden(std::span<const int32_t> ids) = 0;
 
   // From now on every question, waiting ones too, has kCancelled for an answer.
   virtual void stop() = 0;

@@ -1,4 +1,4 @@
-// EngineSubject: an engine in this process as the subject of an evaluation.
+// EngineSubject: an engine in this process as the subject of eval and verify.
 #pragma once
 
 #include <atomic>
@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "apps/chat_form.h"
-#include "apps/eval/subject.h"
 #include "apps/session.h"
+#include "apps/subject/subject.h"
 #include "engine/engine_thread.h"
 
 namespace gossamer::apps {
@@ -32,7 +32,8 @@ class EngineSubject : public Subject {
 
   Result<CompletionAnswer> complete(const CompletionQuestion& question) override;
   Result<LikelihoodAnswer> loglikelihood(const LikelihoodQuestion& question) override;
-  Result<std::vector<double>> score_tokens(std::span<const int32_t> ids) override;
+  Result<std::vector<TokenLogprobs>> score_tokens(std::span<const int32_t> ids, int num_top) override;
+  Result<std::vector<float>> last_hidden(std::span<const int32_t> ids) override;
   void stop() override;
 
  private:
