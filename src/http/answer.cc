@@ -16,8 +16,8 @@ class Exchange final : public HttpExchange {
   void finish() override { answer_->finish(); }
   void abort() override { answer_->abort(); }
   void post(std::function<void()> task) override { answer_->post(std::move(task)); }
-  void post_after(std::chrono::milliseconds delay, std::function<void()> task) override {
-    answer_->post_after(delay, std::move(task));
+  void post_at(std::chrono::steady_clock::time_point when, std::function<void()> task) override {
+    answer_->post_at(when, std::move(task));
   }
   void on_disconnect(std::function<void()> callback) override { answer_->on_disconnect(std::move(callback)); }
   std::chrono::steady_clock::time_point start() const override { return answer_->start(); }
@@ -86,9 +86,9 @@ void Answer::post(std::function<void()> task) {
   if (owner_ != nullptr) owner_->run_on_strand(std::move(task));
 }
 
-void Answer::post_after(std::chrono::milliseconds delay, std::function<void()> task) {
+void Answer::post_at(std::chrono::steady_clock::time_point when, std::function<void()> task) {
   std::lock_guard lock(mutex_);
-  if (owner_ != nullptr) owner_->run_on_strand_after(delay, std::move(task));
+  if (owner_ != nullptr) owner_->run_on_strand_at(when, std::move(task));
 }
 
 void Answer::on_disconnect(std::function<void()> callback) {

@@ -22,7 +22,7 @@ class AnswerOwner {
   // The answer has something to take().
   virtual void wake() = 0;
   virtual void run_on_strand(std::function<void()> task) = 0;
-  virtual void run_on_strand_after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
+  virtual void run_on_strand_at(std::chrono::steady_clock::time_point when, std::function<void()> task) = 0;
 };
 
 class Answer {
@@ -48,7 +48,7 @@ class Answer {
   // The exchange is gone: 500, or broken off when it had begun.
   void drop() { end(Ending::kDropped); }
   void post(std::function<void()> task);
-  void post_after(std::chrono::milliseconds delay, std::function<void()> task);
+  void post_at(std::chrono::steady_clock::time_point when, std::function<void()> task);
   void on_disconnect(std::function<void()> callback);
   std::chrono::steady_clock::time_point start() const { return start_; }
 

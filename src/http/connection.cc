@@ -92,8 +92,8 @@ class HttpConnection final : public Connection,
   void run_on_strand(std::function<void()> task) override {
     asio::post(socket_.get_executor(), [self = shared_from_this(), task = std::move(task)] { task(); });
   }
-  void run_on_strand_after(std::chrono::milliseconds delay, std::function<void()> task) override {
-    auto timer = std::make_shared<Timer>(socket_.get_executor(), delay);
+  void run_on_strand_at(Clock::time_point when, std::function<void()> task) override {
+    auto timer = std::make_shared<Timer>(socket_.get_executor(), when);
     timer->async_wait([self = shared_from_this(), timer, task = std::move(task)](ErrorCode error) {
       if (!error) task();
     });

@@ -65,8 +65,8 @@ class HttpExchange {
   // Runs `task` on the connection's strand: such tasks of one exchange never run at the same time. Also after
   // the client has gone or the answer is complete; after the server has stopped, `task` is dropped.
   virtual void post(std::function<void()> task) = 0;
-  // The same, not before `delay` has passed.
-  virtual void post_after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
+  // The same, not before `when`. Tasks of many exchanges for the same moment share one waking.
+  virtual void post_at(std::chrono::steady_clock::time_point when, std::function<void()> task) = 0;
 
   // `callback` runs on the strand when the client has gone before the answer was complete; at once if it has.
   // At most one; never called after the answer is complete.

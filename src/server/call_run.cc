@@ -10,6 +10,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// The same for every stream, so that many are written at one waking.
+std::chrono::steady_clock::time_point next_tick(std::chrono::steady_clock::time_point now) {
+  return now + kStreamInterval - now.time_since_epoch() % kStreamInterval;
+}
+
 }  // namespace
 
 CallRun::CallRun(CallContext context, PreparedCall call)
@@ -50,18 +55,18 @@ void CallRun::cancel(ApiError error) {
 void CallRun::on_output(std::size_t prompt, Output output) {
   const bool is_end = output.finish_reason.has_value();
   bool is_first = false;
-  std::chrono::steady_clock::duration early{};  // before the next write may come
+  bool is_early = false;
+  const auto now = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(mutex_);
     is_first = arrivals_.empty();
     arrivals_.push_back({.prompt = prompt, .output = std::move(output)});
-    if (is_first) early = last_taken_ + kStreamInterval - std::chrono::steady_clock::now();
+    is_early = now < last_taken_ + kStreamInterval;
   }
-  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(early);
-  if (is_end || (is_first && delay.count() <= 0)) {
+  if (is_end || (is_first && !is_early)) {
     context_.exchange->post([self = shared_from_this()] { self->take_arrivals(); });
   } else if (is_first) {
-    context_.exchange->post_after(delay, [self = shared_from_this()] { self->take_arrivals(); });
+    context_.exchange->post_at(next_tick(now), [self = shared_from_this()] { self->take_arrivals(); });
   }
 }
 

@@ -1,8 +1,8 @@
 // CallRun: one call on its way: its requests in the engine, its exchange with the client, and what is between
 // them. The engine's thread only queues outputs here; text, JSON and bytes are made on the connection's
-// strand, as many outputs at a time as have come: a stream is written kStreamInterval after its last write at
-// the earliest, so that a model which gives tokens faster than anybody reads is not held up by what sending
-// each one alone costs.
+// strand, as many outputs at a time as have come: what a stream gets within kStreamInterval of its last write
+// waits for the next tick, so that a model which gives tokens faster than anybody reads is not held up by
+// what sending each one alone costs.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@
 
 namespace gossamer {
 
-inline constexpr std::chrono::milliseconds kStreamInterval{20};
+inline constexpr std::chrono::milliseconds kStreamInterval{50};
 
 struct CallContext {
   std::shared_ptr<ServedEngine> engine;

@@ -86,9 +86,12 @@ TEST(HttpClient, SendsWhatIsAskedAndGivesTheWholeResponse) {
 
 TEST(HttpClient, KeepsConnectionsAndDropsThoseThatTheServerClosed) {
   std::atomic<bool> close = false;
+  std::atomic<bool> closed = false;
   StubServer server([&](const HttpRequest&, StubConnection& connection) {
     connection.respond(200, "{}");
-    if (close) connection.close();  // without having said so
+    if (!close) return;
+    connection.close();  // without having said so
+    closed = true;
   });
   HttpClient client({});
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(fetch(client, get(server)).ok());
@@ -97,7 +100,8 @@ TEST(HttpClient, KeepsConnectionsAndDropsThoseThatTheServerClosed) {
   EXPECT_EQ(client.num_idle_connections(), 1U);
   close = true;
   ASSERT_TRUE(fetch(client, get(server)).ok());
-  std::this_thread::sleep_for(50ms);
+  for (int i = 0; i < 1000 && !closed; ++i) std::this_thread::sleep_for(10ms);
+  ASSERT_TRUE(closed);
   close = false;
   ASSERT_TRUE(fetch(client, get(server)).ok());
   EXPECT_EQ(server.num_connections(), 2);

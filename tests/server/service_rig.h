@@ -60,9 +60,9 @@ class FakeExchange final : public HttpExchange, public std::enable_shared_from_t
     tasks_.push_back(std::move(task));
     changed_.notify_all();
   }
-  void post_after(std::chrono::milliseconds delay, std::function<void()> task) override {
-    post([delay, task = std::move(task)] {
-      std::this_thread::sleep_for(delay);
+  void post_at(std::chrono::steady_clock::time_point when, std::function<void()> task) override {
+    post([when, task = std::move(task)] {
+      std::this_thread::sleep_until(when);
       task();
     });
   }
