@@ -1,6 +1,7 @@
 // gossamer batch: a file of OpenAI requests to a file of answers.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>

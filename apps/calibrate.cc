@@ -1,4 +1,5 @@
 // gossamer calibrate: the scales with which int8 activations lose their outliers (model/smoothing.h).
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <map>

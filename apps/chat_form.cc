@@ -1,5 +1,6 @@
 #include "apps/chat_form.h"
 
+#include <CLI/CLI.hpp>
 #include <cctype>
 #include <ctime>
 #include <utility>

@@ -3,7 +3,9 @@
 // code 1.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;  // CLI11, which takes long to compile: only the files that name options include it
+}  // namespace CLI
 
 namespace gossamer::apps {
 

@@ -1,6 +1,7 @@
 // gossamer inspect: what a model folder holds and whether this machine can run it, from headers alone.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <map>

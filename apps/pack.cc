@@ -2,6 +2,7 @@
 // later starts map it instead of preparing it again; or GPT-OSS with BF16 experts, for other programs.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 

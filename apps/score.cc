@@ -2,6 +2,7 @@
 // and the comparison with a reference read.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 #include <poll.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>

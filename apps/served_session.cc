@@ -1,5 +1,6 @@
 #include "apps/served_session.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <utility>
 

@@ -1,13 +1,16 @@
 // What batch and serve make of a session: the model as the endpoints see it.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "apps/session.h"
 #include "server/grammar_cache.h"
 #include "server/served_model.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

@@ -1,5 +1,6 @@
 #include "apps/serving_options.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/error.h"

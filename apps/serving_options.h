@@ -1,11 +1,14 @@
 // The options of commands that run many requests at once, under vLLM's names where it has them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 
 #include "apps/session.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

@@ -1,5 +1,6 @@
 #include "apps/session.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <map>

@@ -1,5 +1,6 @@
 #include "apps/token_lists.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <utility>

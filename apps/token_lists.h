@@ -1,7 +1,6 @@
 // The token ids that score, calibrate and quality run a model over, and the run.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -9,6 +8,10 @@
 #include <vector>
 
 #include "apps/session.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

@@ -1,6 +1,7 @@
 // gossamer tokenize: text to token ids and back, for scripts and for looking at a vocabulary.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <iterator>
 #include <memory>

@@ -2,7 +2,6 @@
 // (model.cc), of the engine (engine.cc) and of a server (serve.cc) under many requests, and what they share.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +11,11 @@
 #include "base/thread_pool.h"
 #include "bench/peak/peak.h"
 #include "tensor/dtype.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

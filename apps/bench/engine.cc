@@ -2,6 +2,7 @@
 // lengths, shared prefixes, text that repeats itself.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <fstream>

@@ -1,6 +1,7 @@
 // gossamer bench machine: what memory and dot products give here, for each number of threads.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>

@@ -1,6 +1,7 @@
 // gossamer bench model: prefill and decode of a model against what the machine could do at most.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>

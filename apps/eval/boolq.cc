@@ -1,6 +1,7 @@
 // gossamer eval boolq: by the likelihood of " yes" and " no"; or in chat, reported apart.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>

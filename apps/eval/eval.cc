@@ -1,4 +1,6 @@
 // gossamer eval: evaluations on the users' own data files (docs/evaluation.md).
+#include <CLI/CLI.hpp>
+
 #include "apps/commands.h"
 #include "apps/eval/eval_commands.h"
 

@@ -1,7 +1,9 @@
 // The sub-commands of `gossamer eval`, one file each.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

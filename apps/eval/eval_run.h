@@ -3,7 +3,6 @@
 // from what the prediction log holds.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -19,6 +18,10 @@
 #include "apps/subject/subject.h"
 #include "eval/dataset.h"
 #include "eval/statistics.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

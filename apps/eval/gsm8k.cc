@@ -1,6 +1,7 @@
 // gossamer eval gsm8k: word problems in chat; the answer is a number read out of what the model writes.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>

@@ -1,6 +1,7 @@
 // gossamer eval perplexity: of a text file, in one of three definitions that are named with every number.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>

@@ -2,7 +2,6 @@
 // process, or the address of an OpenAI-compatible endpoint.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <string_view>

@@ -1,8 +1,12 @@
 // gossamer verify: whether a deployment is right and fast (docs/verify.md).
+#include <CLI/CLI.hpp>
+
 #include "apps/commands.h"
 #include "apps/verify/verify_commands.h"
 
 namespace gossamer::apps {
+
+void exit_with_failed_verdict() { throw CLI::RuntimeError(kVerdictFailed); }
 
 void add_verify(CLI::App& program) {
   CLI::App* verify = program.add_subcommand("verify", "Prove that a deployment is right and fast");

@@ -1,13 +1,15 @@
 // The sub-commands of `gossamer verify`, one file each, and what they share.
 #pragma once
 
-#include <CLI/CLI.hpp>
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 
 // Ends a command whose checks were made and did not pass: main() returns 2, where 1 is an error that kept it
 // from checking.
 inline constexpr int kVerdictFailed = 2;
-[[noreturn]] inline void exit_with_failed_verdict() { throw CLI::RuntimeError(kVerdictFailed); }
+[[noreturn]] void exit_with_failed_verdict();
 
 }  // namespace gossamer::apps
