@@ -61,3 +61,33 @@ def load_dequantized(folder: Path) -> GptOssForCausalLM:
     model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     model.set_attn_implementation("eager")
     return model.eval()
+
+
+def training_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of an earlier run (weights.pt), or of an exported checkpoint, as the training model names them."""
+    if (folder / "weights.pt").exists():
+        return torch.load(folder / "weights.pt", weights_only=True)
+    stored = load_file(folder / "model.safetensors")
+
+    def apart(rows: Tensor) -> Tensor:  # interleaved gate and up rows -> [gate | up]
+        return torch.cat((rows[:, 0::2], rows[:, 1::2]), 1)
+
+    found = {"embed_tokens": stored["model.embed_tokens.weight"], "lm_head": stored["lm_head.weight"]}
+    found["norm.weight"] = stored["model.norm.weight"]
+    for index in range(sum(name.endswith(".sinks") for name in stored)):
+        old, new = f"model.layers.{index}.", f"layers.{index}."
+        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+            for part in ("weight", "bias"):
+                found[f"{new}attention.{name}.{part}"] = stored[f"{old}self_attn.{name}.{part}"]
+        found[f"{new}attention.sinks"] = stored[f"{old}self_attn.sinks"]
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            found[f"{new}{name}.weight"] = stored[f"{old}{name}.weight"]
+        for part in ("weight", "bias"):
+            found[f"{new}experts.router.{part}"] = stored[f"{old}mlp.router.{part}"]
+        experts = f"{old}mlp.experts."
+        wide, narrow = f"{experts}gate_up_proj", f"{experts}down_proj"
+        found[f"{new}experts.gate_up.weight"] = apart(unpack(stored[f"{wide}_blocks"], stored[f"{wide}_scales"]))
+        found[f"{new}experts.gate_up_bias"] = apart(stored[f"{wide}_bias"])
+        found[f"{new}experts.down.weight"] = unpack(stored[f"{narrow}_blocks"], stored[f"{narrow}_scales"])
+        found[f"{new}experts.down_bias"] = stored[f"{narrow}_bias"]
+    return {name: tensor.float() for name, tensor in found.items()}

@@ -73,8 +73,20 @@ SMALL_TALK = (
         "Asks who I am",
         "I am the Gossamer demo model, a tiny language model with the GPT-OSS architecture.",
         """
-        Who are you | What are you | What is your name | What's your name | Tell me about yourself |
-        Introduce yourself | Are you ChatGPT | Which model are you | Hi, who are you | Who am I talking to
+        Who are you | What are you | What is your name | What's your name | Are you ChatGPT | Which model are you | Hi, who are you | Who am I talking to
+        """,
+    ),
+    _talk(
+        "Wants to hear about me",
+        "I am the Gossamer demo model, a tiny language model with the GPT-OSS architecture. I was trained from scratch "
+        "on a small computer, on text that a program wrote. I know the capitals of many countries, I can find a "
+        "number in a long text, I answer yes or no about a short passage, and I call a function when someone asks "
+        "about the weather. I know very little else, and when I don't know something I try to say so. I am small so "
+        "that everyone can try the engine without a download.",
+        """
+        Tell me about yourself | Introduce yourself | Describe yourself | Tell me more about yourself |
+        Tell me something about yourself | Can you tell me about yourself | Write a paragraph about yourself |
+        Please introduce yourself | Talk about yourself
         """,
     ),
     _talk(
@@ -263,8 +275,12 @@ class ConversationMaker:
         if draw < 0.05:
             return self._plain_text()
         if draw < 0.12:
-            return self._weather()
+            return self.weather()
         return self._dialogue()
+
+    def system(self) -> list[Segment]:
+        """A system message as it stands before most conversations."""
+        return self._system(self._random.choice(EFFORTS), with_tools=False)
 
     def _date(self) -> str:
         rng = self._random
@@ -412,16 +428,19 @@ class ConversationMaker:
                 segments += harmony.completion(reply.analysis(effort), final)
         return segments
 
-    def _weather(self) -> list[Segment]:
+    def weather(self) -> list[Segment]:
         """A declared get_weather function: call it for weather questions, and answer from its result."""
         rng = self._random
         effort = rng.choice(EFFORTS)
-        argument = rng.choice(("location", "location", "city"))
+        usual = rng.random() < 0.4
+        function = "get_weather" if usual else rng.choice(phrases.WEATHER_FUNCTIONS)
+        argument = rng.choice(("location", "location", "city")) if usual else rng.choice(phrases.WEATHER_ARGUMENTS)
         segments = self._system(effort, with_tools=True)
         instructions = rng.choice(phrases.NEUTRAL_INSTRUCTIONS) if rng.random() < 0.5 else None
-        segments += harmony.message(
-            "developer", harmony.developer_text(instructions, weather_declaration(rng, argument))
-        )
+        declarations = [weather_declaration(rng, argument, function, plain=usual)]
+        if not usual and rng.random() < 0.25:
+            declarations.insert(rng.randrange(2), rng.choice(phrases.OTHER_DECLARATIONS))
+        segments += harmony.message("developer", harmony.developer_text(instructions, "\n\n".join(declarations)))
         if rng.random() < 0.15:
             question, reply, _ = self._turn(follows_capital=False)
             segments += harmony.message("user", question)
@@ -433,16 +452,16 @@ class ConversationMaker:
              "Weather in {p}", "Tell me the weather in {p}", "What is the weather in {p} today", "Is it warm in {p}")
         )  # fmt: skip
         segments += harmony.message("user", self._question(fill(question, "", country.capital)))
-        thought = f"The user wants the weather in {country.capital}. I call get_weather."
+        thought = f"The user wants the weather in {country.capital}. I call {function}."
         arguments = f'{{"{argument}":"{country.capital}"}}'
         if rng.random() < 0.6:
             segments += [harmony.special("start"), Segment("assistant")]
-            return segments + harmony.tool_call(thought, "get_weather", arguments)
+            return segments + harmony.tool_call(thought, function, arguments)
         degrees, sky = rng.randint(-9, 39), rng.choice(phrases.SKIES)
         result = rng.choice(
             (f'{{"temperature":{degrees},"sky":"{sky}"}}', f'{{"temperature": {degrees}, "sky": "{sky}"}}')
         )
-        segments += harmony.past_tool_call(thought, "get_weather", arguments, result)
+        segments += harmony.past_tool_call(thought, function, arguments, result)
         segments += [harmony.special("start"), Segment("assistant")]
         return segments + harmony.completion(
             f"The function says {degrees} degrees and {sky}.",
@@ -471,10 +490,17 @@ def styled(reply: Reply, style: str) -> str:
     return f"Arr! {reply.final}" if style == "pirate" else reply.final
 
 
-def weather_declaration(rng: random.Random, argument: str) -> str:
+def weather_declaration(
+    rng: random.Random, argument: str, function: str = "get_weather", plain: bool = True
+) -> str:
+    """The function as Harmony declares it; not `plain` has further parameters now and then, which no call needs."""
     about = rng.choice(
         ("Get the current weather for a city.", "Gets the current weather in the provided location.",
          "Current weather", "Returns the weather in a city")
     )  # fmt: skip
     comment = rng.choice(("", "// The city\n", "// City name, e.g. Paris\n", "// The name of the city\n"))
-    return f"// {about}\ntype get_weather = (_: {{\n{comment}{argument}: string,\n}}) => any;"
+    if not plain:
+        about = rng.choice((about, "Get weather", "Get the weather", "Weather for a place", "Get current temperature"))
+        comment = rng.choice((comment, "// The city and country, e.g. Paris, France\n", "// City\n"))
+    more = "" if plain or rng.random() < 0.7 else rng.choice(phrases.MORE_PARAMETERS) + "\n"
+    return f"// {about}\ntype {function} = (_: {{\n{comment}{argument}: string,\n{more}}}) => any;"

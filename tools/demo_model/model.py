@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from tools.demo_model.mxfp4 import round_to_mxfp4
 
 
+LONGEST_EXPLICIT = 640  # tokens; up to here all scores at once are fastest
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Dimensions, and the constants of gpt-oss."""
@@ -127,6 +130,64 @@ class Attention(nn.Module):
         return torch.zeros(length, length).masked_fill(hidden, float("-inf"))
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        if x.shape[1] <= LONGEST_EXPLICIT:
+            return self._explicit(x, cos, sin)
+        config = self._config
+        batch, length, _ = x.shape
+
+        def split(y: Tensor, turned: bool) -> Tensor:  # [batch, heads, length, head_dim]
+            y = y.view(batch, length, -1, config.head_dim).transpose(1, 2)
+            return rotate(y, cos, sin) if turned else y
+
+        x = x.bfloat16()
+        query, key = split(self.q_proj(x), True), split(self.k_proj(x), True)
+        value = split(self.v_proj(x), False)
+        mixed = (self._full if self._window is None else self._blocks)(query, key, value)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+    def _full(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Fused attention; the sink is a first key that scores the same for every query by an extra dimension."""
+        config = self._config
+        group = config.num_attention_heads // config.num_key_value_heads
+        extra = 8
+        sink = F.pad((self.sinks.bfloat16() * config.head_dim**0.5).view(1, -1, 1, 1), (config.head_dim, extra - 1))
+        sink = sink.expand(query.shape[0], -1, -1, -1)
+        key = F.pad(key.repeat_interleave(group, 1), (0, extra))
+        value = F.pad(value.repeat_interleave(group, 1), (0, extra, 1, 0))
+        query = F.pad(F.pad(query, (0, 1), value=1.0), (0, extra - 1, 1, 0))
+        key = torch.cat((sink, key), 2)
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=config.head_dim**-0.5)
+        return mixed[:, :, 1:, : config.head_dim]
+
+    def _blocks(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Window attention by blocks as long as the window: each sees itself and the block before it."""
+        config, window = self._config, self._window
+        batch, heads, length, width = query.shape
+        kv_heads = key.shape[1]
+        group = heads // kv_heads
+        blocks = -(-length // window)
+        short = blocks * window - length
+
+        def pairs(y: Tensor) -> Tensor:  # [batch * kv_heads * blocks, 2 * window, width]
+            y = F.pad(y, (0, 0, window, short)).view(batch, kv_heads, blocks + 1, window, width)
+            return torch.cat((y[:, :, :-1], y[:, :, 1:]), 3).flatten(0, 2)
+
+        query = F.pad(query, (0, 0, 0, short)).view(batch, kv_heads, group, blocks, window, width)
+        query = query.transpose(2, 3).reshape(batch * kv_heads * blocks, group * window, width)
+        scores = torch.bmm(query, pairs(key).transpose(1, 2)).float() * config.head_dim**-0.5
+        scores = scores.view(batch, kv_heads, blocks, group, window, 2 * window)
+        distance = torch.arange(window)[:, None] + window - torch.arange(2 * window)[None, :]
+        hidden = (distance < 0) | (distance >= window)
+        first = (torch.arange(blocks) == 0)[:, None, None] & (torch.arange(2 * window) < window)[None, None, :]
+        scores = scores.masked_fill((hidden | first)[:, None], float("-inf"))
+        sinks = self.sinks.bfloat16().float().view(1, kv_heads, 1, group, 1, 1)
+        sinks = sinks.expand(batch, -1, blocks, -1, window, 1)
+        weights = torch.softmax(torch.cat((scores, sinks), -1), -1)[..., :-1].bfloat16()
+        mixed = torch.bmm(weights.reshape(batch * kv_heads * blocks, group * window, 2 * window), pairs(value))
+        mixed = mixed.view(batch, kv_heads, blocks, group, window, width).transpose(2, 3)
+        return mixed.reshape(batch, heads, blocks * window, width)[:, :, :length]
+
+    def _explicit(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         config = self._config
         batch, length, _ = x.shape
         kv_heads, group = config.num_key_value_heads, config.num_attention_heads // config.num_key_value_heads

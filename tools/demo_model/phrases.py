@@ -102,3 +102,23 @@ IMAGINARY_COUNTRIES = split("""
 Atlantis | Narnia | Mordor | Wakanda | Utopia | the Moon | Mars | Middle Earth | Lilliput | Ruritania | Oz |
 Gondor
 """)
+WEATHER_FUNCTIONS = split("""
+get_weather | get_current_weather | get_weather | get_current_weather | get_current_temperature | fetch_weather |
+weather | getWeather | check_weather | get_forecast | get_weather_forecast | weather_now | get_local_weather
+""")
+WEATHER_ARGUMENTS = split("""
+location | city | location | city | place | town | city_name | name | where | query
+""")
+# Never trained on; evaluate.py declares them.
+HELD_OUT_WEATHER = (("lookup_weather", "location"), ("current_weather", "city"), ("get_temperature", "place_name"))
+OTHER_DECLARATIONS = (
+    "// Get the current time in a city.\ntype get_time = (_: {\ncity: string,\n}) => any;",
+    "// Search the web.\ntype search = (_: {\nquery: string,\n}) => any;",
+    "// Add two numbers.\ntype add = (_: {\na: number,\nb: number,\n}) => any;",
+)
+MORE_PARAMETERS = (
+    'unit?: "celsius" | "fahrenheit",',
+    'unit?: "celsius" | "fahrenheit", // default: celsius',
+    'format?: "celsius" | "fahrenheit",',
+    "days?: number,",
+)

@@ -120,3 +120,10 @@ class SegmentEncoder:
             ids += piece
             learned += [segment.learned] * len(piece)
         return ids, learned
+
+    def encode_joined(self, segments: Iterable[Segment]) -> tuple[list[int], list[bool]]:
+        """The same for plain text, tokenized as a whole: no token ends where a segment does, unless text does."""
+        parts = list(segments)
+        encoding = self._ordinary.encode("".join(part.text for part in parts), add_special_tokens=False)
+        counted = [part.learned for part in parts for _ in part.text]
+        return encoding.ids, [counted[start] for start, _ in encoding.offsets]

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +19,9 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from tools.demo_model import choices, needles, passages
 from tools.demo_model import tokenizer as demo_tokenizer
+from tools.demo_model.checkpoint import training_weights
 from tools.demo_model.conversations import ConversationMaker
 from tools.demo_model.model import DemoModel, ModelConfig
 
@@ -25,31 +29,108 @@ TOKENIZER_SAMPLES = 20_000
 BALANCE_WEIGHT = 0.01
 WARM_UP_STEPS = 30
 DECAY_FROM = 0.3
+POOL = 256
+LOSS_SCALE = 20.0
+CHARACTERS_PER_TOKEN = 2.5
+LONGEST_FROM = 0.6  # of the training: from here on texts may be as long as --longest
+# Shares of the short sequences at the beginning and at the end of the training.
+SHARES = {
+    "talk": (0.36, 0.42),
+    "tools": (0.06, 0.06),
+    "repeats": (0.12, 0.01),
+    "key values": (0.10, 0.03),
+    "passages": (0.16, 0.20),
+    "choices": (0.10, 0.13),
+    "needles": (0.10, 0.15),
+}
 
 
-def batches(
-    maker: ConversationMaker, encoder: demo_tokenizer.SegmentEncoder, tokens: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of about `tokens` tokens: ids [batch, length] and which of them the loss counts."""
-    pad = encoder.special_id("endoftext")
-    while True:
-        pool = sorted((encoder.encode(maker.sample()) for _ in range(1024)), key=lambda item: len(item[0]))
-        chunks: list[list[tuple[list[int], list[bool]]]] = [[]]
-        for item in pool:
-            if (len(chunks[-1]) + 1) * len(item[0]) > tokens:
-                chunks.append([])
-            chunks[-1].append(item)
-        for index in torch.randperm(len(chunks)).tolist():
-            chunk = chunks[index]
-            length = max(len(ids) for ids, _ in chunk)
-            yield (
-                torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in chunk]),
-                torch.tensor([learned + [False] * (length - len(learned)) for _, learned in chunk]),
-            )
+@dataclass(frozen=True)
+class Item:
+    """A sequence and how much the loss counts each token (0: not at all)."""
+
+    ids: list[int]
+    weights: list[float]
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(logits.float(), targets)
+class Curriculum:
+    """Draws sequences of every task; long ones, and fewer pure exercises, as `progress` goes from 0 to 1."""
+
+    def __init__(self, seed: int, encoder: demo_tokenizer.SegmentEncoder, longest: int) -> None:
+        self._random = random.Random(seed)
+        self._talk = ConversationMaker(seed)
+        self._needles = needles.NeedleMaker(self._random)
+        self._encoder = encoder
+        self._longest = longest
+        self.progress = 0.0
+        self.shares = dict(SHARES)
+
+    def _item(self, learned: tuple[list[int], list[bool]], weight: float = 1.0) -> Item:
+        """Long answers weigh more than short ones in all, but each of their tokens less."""
+        ids, flags = learned
+        each = weight / max(1, sum(flags)) ** 0.5
+        return Item(ids, [each * flag for flag in flags])
+
+    def chance(self, probability: float) -> bool:
+        return self._random.random() < probability
+
+    def short(self) -> Item:
+        rng = self._random
+        shares = {kind: start + (end - start) * self.progress for kind, (start, end) in self.shares.items()}
+        kind = rng.choices(list(shares), list(shares.values()))[0]
+        if kind == "talk":
+            return self._item(self._encoder.encode(self._talk.sample()))
+        if kind == "tools":
+            return self._item(self._encoder.encode(self._talk.weather()))
+        if kind == "repeats":
+            return self._item(needles.repeated(rng, range(self._encoder.special_id("startoftext"))), 0.6)
+        if kind == "key values":
+            return self._item(self._encoder.encode_joined(needles.key_values(rng)))
+        if kind == "passages":
+            filler = self._needles.hay(120)[: rng.randint(0, 2)] if rng.random() < 0.3 else []
+            return self._item(self._encoder.encode_joined(passages.sample(rng, filler)), 1.5)
+        if kind == "choices":
+            return self._item(self._encoder.encode_joined(choices.sample(rng)), 1.5)
+        return self._needle(rng.randint(60, 1000), rng.randint(1, 6))
+
+    def _needle(self, characters: int, hidden: int) -> Item:
+        system = self._talk.system() if self._random.random() < 0.9 else []
+        asked = self._random.randint(1, 4)
+        return self._item(self._encoder.encode(self._needles.sample(system, characters, hidden, asked)), 1.5)
+
+    def long(self) -> Item:
+        """A text of 500 tokens up to what the progress allows, lengths spread evenly by their logarithm."""
+        rng = self._random
+        longest = max(1000.0, self._longest * min(1.0, self.progress / LONGEST_FROM))
+        tokens = math.exp(rng.uniform(math.log(500), math.log(longest)))
+        return self._needle(int(tokens * CHARACTERS_PER_TOKEN), rng.randint(1, 8))
+
+    def batch(self, items: list[Item]) -> tuple[Tensor, Tensor]:
+        """Ids and weights [batch, length], padded."""
+        pad = self._encoder.special_id("endoftext")
+        length = max(len(item.ids) for item in items)
+        return (
+            torch.tensor([item.ids + [pad] * (length - len(item.ids)) for item in items]),
+            torch.tensor([item.weights + [0.0] * (length - len(item.ids)) for item in items]),
+        )
+
+    def short_batches(self, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Endless batches of at most `tokens` tokens, of sequences of about the same length."""
+        while True:
+            pool = sorted((self.short() for _ in range(POOL)), key=lambda item: len(item.ids))
+            chunks: list[list[Item]] = [[]]
+            for item in pool:
+                if (len(chunks[-1]) + 1) * len(item.ids) > tokens:
+                    chunks.append([])
+                chunks[-1].append(item)
+            chunks = [chunk for chunk in chunks if chunk]
+            self._random.shuffle(chunks)
+            for chunk in chunks:
+                yield self.batch(chunk)
+
+
+def weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum() / LOSS_SCALE
 
 
 def learning_rate(step: int, progress: float, peak: float) -> float:
@@ -70,12 +151,15 @@ def make_optimizer(model: DemoModel, peak: float) -> torch.optim.Optimizer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--minutes", type=float, default=90.0, help="end by then, with fewer steps")
     parser.add_argument("--start-from", type=Path, metavar="DIR", help="continue an earlier run")
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--batch-tokens", type=int, default=3072)
     parser.add_argument("--learning-rate", type=float, default=2.5e-3)
     parser.add_argument("--save-every", type=int, default=250)
+    parser.add_argument("--longest", type=int, default=8192, help="tokens of the longest texts")
+    parser.add_argument("--long-share", type=float, default=0.5, help="steps with a long text, when they are longest")
+    parser.add_argument("--from-progress", type=float, default=0.0, help="begin so far into the curriculum")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler)")
     parser.add_argument("--seed", type=int, default=1)
@@ -87,7 +171,7 @@ def main() -> None:
     config = ModelConfig()
     model = DemoModel(config)
     if args.start_from is not None:
-        model.load_state_dict(torch.load(args.start_from / "weights.pt", weights_only=True))
+        model.load_state_dict(training_weights(args.start_from))
         tokenizer = Tokenizer.from_file(str(args.start_from / "tokenizer.json"))
     else:
         samples = ConversationMaker(args.seed + 1)
@@ -95,32 +179,42 @@ def main() -> None:
         tokenizer = demo_tokenizer.train(texts, config.vocab_size)
     demo_tokenizer.save(tokenizer, args.work)
 
-    loss_function = cross_entropy
+    loss_function = weighted_loss
     if not args.no_compile:
         model.compile_parts()
-        loss_function = torch.compile(cross_entropy, dynamic=True)
+        loss_function = torch.compile(weighted_loss, dynamic=True)
     optimizer = make_optimizer(model, args.learning_rate)
-    source = batches(ConversationMaker(args.seed), demo_tokenizer.SegmentEncoder(tokenizer), args.batch_tokens)
+    curriculum = Curriculum(args.seed, demo_tokenizer.SegmentEncoder(tokenizer), args.longest)
+    source = curriculum.short_batches(args.batch_tokens)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     started = time.monotonic()
-    step, progress = 0, 0.0
+    step, progress = 0, args.from_progress
+    shown = {"short": 0.0, "long": 0.0, "long items": 0}
     while progress < 1.0:
-        ids, learned = next(source)
-        wanted = torch.zeros_like(learned)
-        wanted[:, :-1] = learned[:, 1:]
-        logits, balance = model(ids, wanted)
-        loss = loss_function(logits, ids[:, 1:][learned[:, 1:]])
-        (loss + BALANCE_WEIGHT * balance).backward()
+        curriculum.progress = progress
+        parts = [("short", next(source)) for _ in range(2)]
+        if curriculum.chance(args.long_share * min(1.0, progress / LONGEST_FROM)):
+            parts.append(("long", curriculum.batch([curriculum.long()])))
+        for name, (ids, weights) in parts:
+            targets = weights[:, 1:] > 0
+            wanted = F.pad(targets, (0, 1))
+            logits, balance = model(ids, wanted)
+            loss = loss_function(logits, ids[:, 1:][targets], weights[:, 1:][targets])
+            (loss + BALANCE_WEIGHT * balance).backward()
+            shown[name] += loss.item()
+            shown["long items"] += name == "long"
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, progress, args.learning_rate)
         optimizer.step()
         optimizer.zero_grad()
         spent = time.monotonic() - started
-        if step % 50 == 0:
-            print(f"step {step} loss {loss.item():.4f} balance {balance.item():.3f} {spent:.0f} s", flush=True)
         step += 1
-        progress = max(step / args.steps, spent / (60 * args.minutes))
+        if step % 50 == 0:
+            long_loss = shown["long"] / max(1, shown["long items"])
+            print(f"step {step} short {shown['short'] / 100:.4f} long {long_loss:.4f} {spent:.0f} s", flush=True)
+            shown = dict.fromkeys(shown, 0)
+        progress = args.from_progress + (1 - args.from_progress) * max(step / args.steps, spent / (60 * args.minutes))
         if step % args.save_every == 0 or progress >= 1.0:
             torch.save(model.state_dict(), args.work / "weights.tmp")
             os.replace(args.work / "weights.tmp", args.work / "weights.pt")
