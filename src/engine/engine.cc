@@ -73,7 +73,6 @@ Result<RequestId> Engine::submit(Request request) {
     sequence->tokens = prompt;
     sequence->prompt_size = prompt_size;
     sequence->submitted = now;
-    sequence->thinking_ended = !shared->thinking_budget;
     if (shared->make_constraint) sequence->constraint = shared->make_constraint();
     sequences.push_back(std::move(sequence));
   }
@@ -504,29 +503,15 @@ void Engine::fail(StepSequence& step, std::string error) {
                           .error = std::move(error)});
 }
 
-// Adds a sampled token, and those that a thinking budget forces after it. False: the sequence ends.
+// Adds a sampled token. False: the sequence ends.
 bool Engine::append(Sequence& sequence, int32_t token, std::optional<TokenLogprobs> logprobs,
                     std::vector<Output>& outputs) {
   const Request& request = *sequence.request;
-  const auto give = [&](int32_t id) {
-    sequence.tokens.push_back(id);
-    outputs.push_back({.id = sequence.id, .index = sequence.index, .token = id});
-    if (sequence.num_output() == request.max_new_tokens) outputs.back().finish_reason = FinishReason::kLength;
-  };
-  give(token);
-  outputs.back().logprobs = std::move(logprobs);
-  if (contains(request.stop_token_ids, token)) outputs.back().finish_reason = FinishReason::kStop;
-  if (!sequence.thinking_ended) {
-    const ThinkingBudget& budget = *request.thinking_budget;
-    sequence.thinking_ended = contains(budget.end_ids, token);
-    if (!sequence.thinking_ended && sequence.num_output() >= budget.num_tokens) {
-      sequence.thinking_ended = true;
-      for (const int32_t id : budget.forced) {
-        if (outputs.back().finish_reason) break;
-        give(id);
-      }
-    }
-  }
+  sequence.tokens.push_back(token);
+  Output output{.id = sequence.id, .index = sequence.index, .token = token, .logprobs = std::move(logprobs)};
+  if (sequence.num_output() == request.max_new_tokens) output.finish_reason = FinishReason::kLength;
+  if (contains(request.stop_token_ids, token)) output.finish_reason = FinishReason::kStop;
+  outputs.push_back(std::move(output));
   return !outputs.back().finish_reason;
 }
 

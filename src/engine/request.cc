@@ -52,16 +52,6 @@ std::optional<RequestError> check_request(const Request& request, const ModelInf
       return invalid(fmt::format("logprobs: expected -1 (none) to {}, found {}", vocab_size, logprobs));
     }
   }
-  if (request.thinking_budget) {
-    if (request.thinking_budget->num_tokens < 0) {
-      return invalid(fmt::format("thinking_budget: expected 0 or more tokens, found {}",
-                                 request.thinking_budget->num_tokens));
-    }
-    if (const auto id = find_unknown(request.thinking_budget->forced, vocab_size)) {
-      return invalid(
-          fmt::format("thinking_budget: forced token id {}: expected 0 to {}", *id, vocab_size - 1));
-    }
-  }
   return check_sampling_params(request.sampling, vocab_size);
 }
 

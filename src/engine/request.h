@@ -23,15 +23,6 @@ using EngineClock = std::chrono::steady_clock;
 using LogitsSink =
     std::function<void(int64_t position, std::span<const float> logits, std::span<const float> hidden)>;
 
-// Bounds a model's reasoning: once `num_tokens` have been given and none of `end_ids` was among them,
-// `forced` follows as if the model had said it (for Harmony: the end of the analysis message and the
-// beginning of the final one).
-struct ThinkingBudget {
-  int64_t num_tokens = 0;
-  std::vector<int32_t> end_ids;
-  std::vector<int32_t> forced;
-};
-
 // A moment that has passed ends the request with kDeadline. Absent: none.
 struct Deadlines {
   std::optional<EngineClock::time_point> start;  // leaves the queue
@@ -54,7 +45,6 @@ struct Request {
   LogitsSink on_prompt_logits;  // when set: called for every prompt position, in order
   // Makes each sequence its own, when set; called by submit().
   std::function<std::unique_ptr<TokenConstraint>()> make_constraint;
-  std::optional<ThinkingBudget> thinking_budget;
   // Lower goes first. A level is worth kPrioritySeconds of waiting, so that nobody waits for ever.
   int priority = 0;
   Deadlines deadlines;

@@ -44,7 +44,6 @@ struct Sequence {
   DraftLength draft_length;
   NgramIndex ngrams;
   std::unique_ptr<TokenConstraint> constraint;
-  bool thinking_ended = false;  // Request::thinking_budget no longer applies
 
   EngineClock::time_point submitted;
   EngineClock::time_point started;

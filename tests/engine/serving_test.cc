@@ -170,22 +170,6 @@ TEST_P(Serving, NoStopTokenComesBeforeTheLeastNumberOfTokens) {
   for (std::size_t i = 0; i < 15; ++i) EXPECT_GE(finished.tokens[i], 40);
 }
 
-TEST_P(Serving, AThinkingBudgetForcesItsTokensOnce) {
-  Request request = make_request(10, 3, 30);
-  const std::vector<int32_t> free = alone(request).tokens;
-  request.thinking_budget = ThinkingBudget{.num_tokens = 8, .end_ids = {}, .forced = {1, 2, 3, 4}};
-  const std::vector<int32_t> bounded = alone(request).tokens;
-  ASSERT_EQ(bounded.size(), 30U);
-  EXPECT_TRUE(std::equal(free.begin(), free.begin() + 8, bounded.begin()));
-  EXPECT_EQ(std::vector<int32_t>(bounded.begin() + 8, bounded.begin() + 12),
-            (std::vector<int32_t>{1, 2, 3, 4}));
-  // What follows is what follows such a prompt.
-  Rig rig(config(), {.limits = {.max_logit_rows = 64}, .max_draft_tokens = 8}, "cpu");
-  EXPECT_EQ(rig.generate(request).tokens, bounded) << "with speculation";
-  request.thinking_budget->end_ids = {free[5]};
-  EXPECT_EQ(alone(request).tokens, free) << "it had ended by itself";
-}
-
 // Allows one id, from the third token on.
 class Only : public TokenConstraint {
  public:
