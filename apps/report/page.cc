@@ -156,7 +156,7 @@ std::string table(const Row& head, const std::vector<Row>& rows) {
 std::string page(const std::string& title, const std::string& body) {
   std::string text = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n";
   text += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  text += fmt::format("<title>gossamer bench: {0}</title><style>{1}</style></head><body>\n<h1>{0}</h1>\n",
+  text += fmt::format("<title>gossamer: {0}</title><style>{1}</style></head><body>\n<h1>{0}</h1>\n",
                       escaped(title), kStyle);
   return text + body + "</body></html>\n";
 }
