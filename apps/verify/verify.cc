@@ -11,6 +11,7 @@ void exit_with_failed_verdict() { throw CLI::RuntimeError(kVerdictFailed); }
 void add_verify(CLI::App& program) {
   CLI::App* verify = program.add_subcommand("verify", "Prove that a deployment is right and fast");
   verify->require_subcommand(1);
+  add_verify_needle(*verify);
 }
 
 }  // namespace gossamer::apps
