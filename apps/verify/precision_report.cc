@@ -14,18 +14,6 @@ namespace {
 
 constexpr double kPercent = 100.0;
 
-std::string format_value(const Measure& measure, double value) {
-  if (measure.percent) return fmt::format("{:.2f} %", kPercent * value);
-  return std::abs(value) < 0.01 && value != 0.0 ? fmt::format("{:.3e}", value) : fmt::format("{:.5f}", value);
-}
-
-std::string format_limit(const Measure& measure) {
-  if (!measure.limit) return "-";
-  return fmt::format("{} {:g}{}", measure.at_least ? ">=" : "<=",
-                     measure.percent ? kPercent * *measure.limit : *measure.limit,
-                     measure.percent ? " %" : "");
-}
-
 std::string first_gap(const std::string& expected, const std::string& found, const std::string& otherwise) {
   if (!expected.empty()) return "the first side does not tell: " + expected;
   if (!found.empty()) return "the second side does not tell: " + found;
@@ -250,6 +238,19 @@ json::array answers_json(const PrecisionComparison& comparison) {
 
 }  // namespace
 
+std::string Measure::shown_value() const {
+  if (!value) return "";
+  if (percent) return fmt::format("{:.2f} %", kPercent * *value);
+  return std::abs(*value) < 0.01 && *value != 0.0 ? fmt::format("{:.3e}", *value)
+                                                  : fmt::format("{:.5f}", *value);
+}
+
+std::string Measure::shown_limit() const {
+  if (!limit) return "-";
+  return fmt::format("{} {:g}{}", at_least ? ">=" : "<=", percent ? kPercent * *limit : *limit,
+                     percent ? " %" : "");
+}
+
 Measure::Verdict Measure::verdict() const {
   if (!limit) return Verdict::kNone;
   if (!value) return Verdict::kSkip;
@@ -308,8 +309,7 @@ std::string to_text(const PrecisionReport& report) {
       fmt::format("a: {}\nb: {}\n\n", report.comparison.expected_name, report.comparison.found_name);
   for (const Measure& measure : report.measures) {
     text += fmt::format("  {:<4}  {:<30}{:>12}  {:<9}  {}\n", name_of(measure.verdict()), measure.title,
-                        measure.value ? format_value(measure, *measure.value) : "", format_limit(measure),
-                        measure.why);
+                        measure.shown_value(), measure.shown_limit(), measure.why);
   }
   if (report.logits_file && report.divergence) text += "\n" + statistics_text(*report.divergence);
   for (const std::string& note : report.notes) text += "\n" + note + "\n";

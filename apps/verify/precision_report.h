@@ -36,6 +36,8 @@ struct Measure {
   std::string why;       // what the value is made of, or why there is none
 
   Verdict verdict() const;
+  std::string shown_value() const;
+  std::string shown_limit() const;
 };
 const char* name_of(Measure::Verdict verdict);
 

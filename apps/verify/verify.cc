@@ -7,6 +7,8 @@ namespace gossamer::apps {
 void add_verify(CLI::App& program) {
   CLI::App* verify = program.add_subcommand("verify", "Prove that a deployment is right and fast");
   verify->require_subcommand(1);
+  add_verify_precision(*verify);
+  add_verify_record(*verify);
 }
 
 }  // namespace gossamer::apps
