@@ -2,7 +2,6 @@
 // what it says it serves. For `gossamer bench serve` and, behind a URL, for eval and verify.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>

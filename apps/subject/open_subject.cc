@@ -1,5 +1,6 @@
 #include "apps/subject/open_subject.h"
 
+#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <set>
 #include <string>

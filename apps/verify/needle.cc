@@ -2,6 +2,7 @@
 // (docs/verify-needle.md).
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <charconv>

@@ -12,6 +12,8 @@ void add_verify(CLI::App& program) {
   CLI::App* verify = program.add_subcommand("verify", "Prove that a deployment is right and fast");
   verify->require_subcommand(1);
   add_verify_needle(*verify);
+  add_verify_precision(*verify);
+  add_verify_record(*verify);
 }
 
 }  // namespace gossamer::apps
