@@ -37,13 +37,13 @@ CHARACTERS_PER_TOKEN = 2.5
 LONGEST_FROM = 0.6  # of the training: from here on texts may be as long as --longest
 # Shares of the short sequences at the beginning and at the end of the training.
 SHARES = {
-    "talk": (0.36, 0.42),
-    "tools": (0.06, 0.06),
-    "repeats": (0.12, 0.01),
-    "key values": (0.10, 0.03),
-    "passages": (0.16, 0.20),
-    "choices": (0.10, 0.13),
-    "needles": (0.10, 0.15),
+    "talk": (0.45, 0.50),
+    "tools": (0.08, 0.08),
+    "repeats": (0.0, 0.0),
+    "key values": (0.12, 0.05),
+    "passages": (0.02, 0.02),
+    "choices": (0.02, 0.02),
+    "needles": (0.30, 0.33),
 }
 
 
