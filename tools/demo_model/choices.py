@@ -24,6 +24,8 @@ CAPITAL_QUESTIONS = (
     "The capital of {c} is",
 )
 REVERSE_QUESTIONS = ("{p} is the capital of which country?", "Which country has the capital {p}?")
+# The answer stands in the question: these teach the form before the facts.
+NAMED_QUESTIONS = ("Which option is {p}?", "Choose {p}.", "Which of these cities is {p}?", "{p}")
 REGION_QUESTIONS = ("Where is {c}?", "On which continent is {c}?", "Which continent is {c} in?")
 
 
@@ -67,9 +69,20 @@ def region(rng: random.Random, country: Country) -> Choice:
     return _choice(rng, rng.choice(REGION_QUESTIONS).format(c=country.name), country.region, REGIONS)
 
 
+def named(rng: random.Random, country: Country) -> Choice:
+    question = rng.choice(NAMED_QUESTIONS).format(p=country.capital)
+    return _choice(rng, question, country.capital, [other.capital for other in _others(rng, country)])
+
+
+def open_book(rng: random.Random, country: Country) -> Choice:
+    asked = capital(rng, country)
+    return Choice(f"The capital of {country.name} is {country.capital}. {asked.question}", asked.options, asked.answer)
+
+
 def sample(rng: random.Random) -> list[Segment]:
     """A header, up to five answered examples and a question; all the letters are learned."""
-    kinds = rng.choice(((capital,), (capital,), (reverse,), (region,), (capital, reverse, region)))
+    everything = (capital, reverse, region, named, open_book)
+    kinds = rng.choice(((capital,), (capital,), (named,), (named,), (open_book,), (reverse,), (region,), everything))
     segments = [Segment(header(rng.choice(SUBJECTS)))] if rng.random() < 0.8 else []
     count = rng.choice((1, 3, 6, 6, 6))
     for index in range(count):

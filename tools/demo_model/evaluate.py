@@ -123,13 +123,33 @@ def suites(quick: bool) -> dict[str, list[Case]]:
     found["function call get_weather"] = [
         (weather_prompt(c.capital, rng), f'get_weather {{"location":"{c.capital}"}}') for c in COUNTRIES
     ]
+    found["the same under other names (get_current_weather, city, ...)"] = [
+        weather_case(c.capital, rng, rng.choice(phrases.WEATHER_FUNCTIONS), rng.choice(phrases.WEATHER_ARGUMENTS))
+        for c in COUNTRIES
+    ]
+    found["the same under names never in training (lookup_weather, ...)"] = [
+        weather_case(c.capital, rng, *rng.choice(phrases.HELD_OUT_WEATHER)) for c in COUNTRIES
+    ]
+    found["a paragraph about itself"] = [
+        (prompt([question + mark], rng, []), item.reply.final)
+        for item in talk.SMALL_TALK
+        if "Tell me about yourself" in item.questions
+        for question in item.questions
+        for mark in ("", "?", ".")
+    ]
     return found
 
 
-def weather_prompt(city: str, rng: random.Random) -> list[Segment]:
+def weather_case(city: str, rng: random.Random, function: str, argument: str) -> Case:
+    declaration = talk.weather_declaration(rng, argument, function, plain=False)
+    return weather_prompt(city, rng, declaration), f'{function} {{"{argument}":"{city}"}}'
+
+
+def weather_prompt(city: str, rng: random.Random, declaration: str | None = None) -> list[Segment]:
+    declaration = declaration or talk.weather_declaration(rng, "location")
     return [
         *harmony.message("system", harmony.system_text(rng.choice(talk.EFFORTS), None, with_tools=True)),
-        *harmony.message("developer", harmony.developer_text(None, talk.weather_declaration(rng, "location"))),
+        *harmony.message("developer", harmony.developer_text(None, declaration)),
         *harmony.message("user", f"What is the weather in {city}?"),
         harmony.special("start"),
         Segment("assistant"),

@@ -43,6 +43,19 @@ def _relation(subjects: list[str], values: list[str], statements: str, questions
     return Relation(tuple(subjects), tuple(values), parts(statements), parts(questions))
 
 
+# Value and subject stand side by side in statement and question.
+SEEN = "There is a {v} {s}. | You can see a {v} {s}. | They have a {v} {s}. | He found a {v} {s}."
+ASKED = "is there a {v} {s} | can you see a {v} {s} | do they have a {v} {s} | did he find a {v} {s}"
+SIMPLE = (
+    _relation(THINGS, COLOURS, SEEN, ASKED),
+    _relation(THINGS, MATERIALS, SEEN, ASKED),
+    _relation(PLACES, COLOURS + "old new big small".split(), SEEN, ASKED),
+    _relation(ANIMALS, COLOURS + "old young big small".split(), SEEN, ASKED),
+    _relation(
+        PARTS, NUMBERS, "There are {v} {s}. | You can see {v} {s}. | They have {v} {s}.",
+        "are there {v} {s} | can you see {v} {s} | do they have {v} {s}",
+    ),
+)  # fmt: skip
 RELATIONS = (
     _relation(
         THINGS, COLOURS, "The {s} is {v}. | The colour of the {s} is {v}. | There is a {s}, and it is {v}.",
@@ -77,9 +90,11 @@ def is_held_out(subject: str, value: str) -> bool:
     return zlib.crc32(f"{subject}|{value}".lower().encode()) % 8 == 0
 
 
-def make(rng: random.Random, questions: int, held_out: bool, filler: list[str]) -> tuple[str, list[Question]]:
+def make(
+    rng: random.Random, questions: int, held_out: bool, filler: list[str], known: tuple[Relation, ...] = SIMPLE
+) -> tuple[str, list[Question]]:
     """A passage of three to eight facts, `filler` sentences among them, and questions, half of them with yes."""
-    relations = rng.choices(RELATIONS, k=rng.randint(2, 4))
+    relations = rng.choices(known, k=rng.randint(2, 4))
     facts: dict[tuple[Relation, str], str] = {}
     for relation in relations:
         for subject in rng.sample(relation.subjects, rng.randint(1, 3)):
@@ -95,7 +110,8 @@ def make(rng: random.Random, questions: int, held_out: bool, filler: list[str]) 
         answer = rng.random() < 0.5
         if not answer:
             in_text = [v for (r, s), v in items if r == relation and v != value]
-            others = [v for v in relation.values if v != value and is_held_out(subject, v) == held_out]
+            others = [v for v in relation.values if v != value]
+            others = [v for v in others if is_held_out(subject, v) == held_out] or others
             value = rng.choice(in_text) if in_text and rng.random() < 0.6 else rng.choice(others)
         asked.append(Question(rng.choice(relation.questions).format(s=subject, v=value).lower(), answer))
     return " ".join(text), asked
@@ -108,7 +124,8 @@ def prompt(passage: str, question: str) -> str:
 def sample(rng: random.Random, filler: list[str]) -> list[Segment]:
     """A passage with one question or with several in turn, whose answers are all learned."""
     count = 1 if rng.random() < 0.25 else rng.randint(2, 10)
-    passage, asked = make(rng, count, held_out=False, filler=filler)
+    known = SIMPLE if rng.random() < 0.85 else RELATIONS
+    passage, asked = make(rng, count, held_out=False, filler=filler, known=known)
     segments = [Segment(passage)]
     for question in asked:
         segments.append(Segment(f"\nQuestion: {question.text}?\nAnswer:"))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed
+import torch.multiprocessing
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -35,13 +37,13 @@ CHARACTERS_PER_TOKEN = 2.5
 LONGEST_FROM = 0.6  # of the training: from here on texts may be as long as --longest
 # Shares of the short sequences at the beginning and at the end of the training.
 SHARES = {
-    "talk": (0.36, 0.42),
-    "tools": (0.06, 0.06),
-    "repeats": (0.12, 0.01),
-    "key values": (0.10, 0.03),
-    "passages": (0.16, 0.20),
-    "choices": (0.10, 0.13),
-    "needles": (0.10, 0.15),
+    "talk": (0.45, 0.50),
+    "tools": (0.08, 0.08),
+    "repeats": (0.0, 0.0),
+    "key values": (0.12, 0.05),
+    "passages": (0.02, 0.02),
+    "choices": (0.02, 0.02),
+    "needles": (0.30, 0.33),
 }
 
 
@@ -71,9 +73,6 @@ class Curriculum:
         each = weight / max(1, sum(flags)) ** 0.5
         return Item(ids, [each * flag for flag in flags])
 
-    def chance(self, probability: float) -> bool:
-        return self._random.random() < probability
-
     def short(self) -> Item:
         rng = self._random
         shares = {kind: start + (end - start) * self.progress for kind, (start, end) in self.shares.items()}
@@ -98,11 +97,11 @@ class Curriculum:
         asked = self._random.randint(1, 4)
         return self._item(self._encoder.encode(self._needles.sample(system, characters, hidden, asked)), 1.5)
 
-    def long(self) -> Item:
+    def long(self, draw: float) -> Item:
         """A text of 500 tokens up to what the progress allows, lengths spread evenly by their logarithm."""
         rng = self._random
         longest = max(1000.0, self._longest * min(1.0, self.progress / LONGEST_FROM))
-        tokens = math.exp(rng.uniform(math.log(500), math.log(longest)))
+        tokens = math.exp(math.log(500) + draw * math.log(longest / 500))
         return self._needle(int(tokens * CHARACTERS_PER_TOKEN), rng.randint(1, 8))
 
     def batch(self, items: list[Item]) -> tuple[Tensor, Tensor]:
@@ -148,6 +147,14 @@ def make_optimizer(model: DemoModel, peak: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
 
 
+def average_gradients(parameters: list[torch.nn.Parameter], workers: int) -> None:
+    """The mean over all workers, in one message."""
+    flat = torch.cat([parameter.grad.flatten() for parameter in parameters])
+    torch.distributed.all_reduce(flat)
+    for parameter, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = grad.view_as(parameter).div_(workers)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
@@ -160,11 +167,19 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=8192, help="tokens of the longest texts")
     parser.add_argument("--long-share", type=float, default=0.5, help="steps with a long text, when they are longest")
     parser.add_argument("--from-progress", type=float, default=0.0, help="begin so far into the curriculum")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread that share each step")
     parser.add_argument("--no-compile", action="store_true", help="do without torch.compile (no C++ compiler)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    if args.workers == 1:
+        train(0, args)
+    else:
+        torch.multiprocessing.spawn(train, (args,), nprocs=args.workers)
+
+
+def train(worker: int, args: argparse.Namespace) -> None:
+    """One of --workers processes; each draws its own sequences, all make the same steps."""
+    torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     args.work.mkdir(parents=True, exist_ok=True)
 
@@ -184,7 +199,12 @@ def main() -> None:
         model.compile_parts()
         loss_function = torch.compile(weighted_loss, dynamic=True)
     optimizer = make_optimizer(model, args.learning_rate)
-    curriculum = Curriculum(args.seed, demo_tokenizer.SegmentEncoder(tokenizer), args.longest)
+    parameters = list(model.parameters())
+    if args.workers > 1:
+        meeting = f"file://{args.work.absolute()}/meeting-{os.getppid()}"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=worker, world_size=args.workers)
+    together = random.Random(args.seed)  # what all workers must draw alike
+    curriculum = Curriculum(args.seed + 1000 * worker, demo_tokenizer.SegmentEncoder(tokenizer), args.longest)
     source = curriculum.short_batches(args.batch_tokens)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     started = time.monotonic()
@@ -192,9 +212,9 @@ def main() -> None:
     shown = {"short": 0.0, "long": 0.0, "long items": 0}
     while progress < 1.0:
         curriculum.progress = progress
-        parts = [("short", next(source)) for _ in range(2)]
-        if curriculum.chance(args.long_share * min(1.0, progress / LONGEST_FROM)):
-            parts.append(("long", curriculum.batch([curriculum.long()])))
+        parts = [("short", next(source))]
+        if together.random() < args.long_share * min(1.0, progress / LONGEST_FROM):
+            parts.append(("long", curriculum.batch([curriculum.long(together.random())])))
         for name, (ids, weights) in parts:
             targets = weights[:, 1:] > 0
             wanted = F.pad(targets, (0, 1))
@@ -203,19 +223,24 @@ def main() -> None:
             (loss + BALANCE_WEIGHT * balance).backward()
             shown[name] += loss.item()
             shown["long items"] += name == "long"
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if args.workers > 1:
+            average_gradients(parameters, args.workers)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, progress, args.learning_rate)
         optimizer.step()
         optimizer.zero_grad()
         spent = time.monotonic() - started
         step += 1
-        if step % 50 == 0:
+        if step % 50 == 0 and worker == 0:
             long_loss = shown["long"] / max(1, shown["long items"])
-            print(f"step {step} short {shown['short'] / 100:.4f} long {long_loss:.4f} {spent:.0f} s", flush=True)
+            print(f"step {step} short {shown['short'] / 50:.4f} long {long_loss:.4f} {spent:.0f} s", flush=True)
             shown = dict.fromkeys(shown, 0)
-        progress = args.from_progress + (1 - args.from_progress) * max(step / args.steps, spent / (60 * args.minutes))
-        if step % args.save_every == 0 or progress >= 1.0:
+        done = torch.tensor(max(step / args.steps, spent / (60 * args.minutes)))
+        if args.workers > 1:
+            torch.distributed.broadcast(done, 0)
+        progress = args.from_progress + (1 - args.from_progress) * done.item()
+        if worker == 0 and (step % args.save_every == 0 or progress >= 1.0):
             torch.save(model.state_dict(), args.work / "weights.tmp")
             os.replace(args.work / "weights.tmp", args.work / "weights.pt")
 
