@@ -18,7 +18,7 @@ class ServedSubjectTest : public testing::Test {
   static void SetUpTestSuite() {
     server_ = std::make_unique<test::DemoServer>(test::Arguments{"--threads", "1"});
     SubjectOptions options;
-    options.model.model = "demo";
+    options.model.model = test::demo_model();
     options.model.max_model_len = 2048;
     options.model.num_threads = 1;
     local_ = open_subject(options);
@@ -110,7 +110,7 @@ TEST_F(ServedSubjectTest, ScoresAlike) {
     EXPECT_EQ(served.value().logprobs, local.value().logprobs);
     EXPECT_EQ(served.value().num_context_tokens, local.value().num_context_tokens);
   }
-  const std::unique_ptr<Subject> with_tokenizer = open_served("demo");
+  const std::unique_ptr<Subject> with_tokenizer = open_served(test::demo_model());
   EXPECT_EQ(with_tokenizer->encode(kText), local_->encode(kText));
   EXPECT_EQ(with_tokenizer->loglikelihood(question).value().logprobs,
             local_->loglikelihood(question).value().logprobs);
