@@ -5,13 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
-#include "tests/checkpoint/test_folder.h"
 #include "tests/e2e/program.h"
 
 namespace gossamer::test {
@@ -19,6 +21,9 @@ namespace gossamer::test {
 class DemoServer {
  public:
   explicit DemoServer(const Arguments& options = {}) {
+    std::string name = (std::filesystem::temp_directory_path() / "gossamer_server_XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error(name + ": cannot make the folder");
+    folder_ = name;
     Arguments arguments = {"serve",           "demo", "--port",     "0",
                            "--max-model-len", "2048", "--log-file", log_path()};
     arguments.insert(arguments.end(), options.begin(), options.end());
@@ -36,6 +41,10 @@ class DemoServer {
     url_ = text.substr(begin, text.find('\n', begin) - begin);
   }
 
+  ~DemoServer() { std::filesystem::remove_all(folder_); }
+  DemoServer(const DemoServer&) = delete;
+  DemoServer& operator=(const DemoServer&) = delete;
+
   const std::string& url() const { return url_; }
   BackgroundProgram& program() { return *program_; }
   std::string log() const {
@@ -46,9 +55,9 @@ class DemoServer {
   }
 
  private:
-  std::string log_path() const { return folder_.path() / "log"; }
+  std::string log_path() const { return folder_ / "log"; }
 
-  TestFolder folder_;
+  std::filesystem::path folder_;  // not TestFolder, which is one test's: a server may serve several
   std::unique_ptr<BackgroundProgram> program_;
   std::string url_ = "http://127.0.0.1:1";  // nobody's
 };
