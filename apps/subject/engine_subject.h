@@ -36,6 +36,12 @@ class EngineSubject : public Subject {
   Result<std::vector<float>> last_hidden(std::span<const int32_t> ids) override;
   void stop() override;
 
+ protected:
+  // Of a session that is loaded later: begin() then.
+  struct NotLoaded {};
+  EngineSubject(Session& session, ChatOptions chat, NotLoaded);
+  void begin() { engine_.emplace(session_.engine()); }
+
  private:
   // Called on the engine's thread.
   using TokenSink = std::function<void(const Output&)>;
@@ -54,7 +60,7 @@ class EngineSubject : public Subject {
   bool stopped_ = false;
   std::set<RequestId> running_;
 
-  EngineThread engine_;
+  std::optional<EngineThread> engine_;
 };
 
 }  // namespace gossamer::apps
