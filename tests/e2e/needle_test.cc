@@ -46,6 +46,18 @@ class NeedleTest : public testing::Test {
   TestFolder folder_;
 };
 
+TEST_F(NeedleTest, PassesOnTheDemoModelAtEveryLengthAndDepth) {
+  for (const Arguments& task : {Arguments{}, Arguments{"--random-codes", "--seed", "1"}}) {
+    Arguments all = {"--lengths", "512,1K,2K,3K,4K", "--depths", "0,25,50,75,100"};
+    all.insert(all.end(), task.begin(), task.end());
+    const ProgramRun run = this->run(all);
+    EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+    EXPECT_EQ(text(report().at("verdict")), "PASS");
+    EXPECT_EQ(number(report().at("recall")), 1.0);
+    EXPECT_EQ(report().at("cells").as_array().size(), 25U);
+  }
+}
+
 // Cells and what is measured in them, whatever the model finds.
 TEST_F(NeedleTest, AsksEveryLengthAtEveryDepthWithPromptsComputedWhole) {
   const ProgramRun run = this->run({"--lengths", "1K,300", "--depths", "50,0,100", "--min-recall", "0"});
