@@ -197,6 +197,8 @@ json::object HttpSubject::body(const CompletionQuestion& question) const {
   } else {
     body["prompt"] = question.prompt;
   }
+  // Only where it is wanted: some servers refuse what they do not know.
+  if (!question.cache_salt.empty()) body["cache_salt"] = question.cache_salt;
   if (question.stop_at_newline) {
     // Not "stop", which would end at a newline that comes first, or within a token.
     body["min_tokens"] = 1;

@@ -221,11 +221,12 @@ void run(Options& options) {
   for (const std::string& path : {options.output, options.html}) {
     if (!path.empty()) fmt::print("report: {}\n", path);
   }
-  if (!report.run.complete) {
+  const std::string verdict = needle_verdict(report);
+  if (verdict == "INCOMPLETE") {
     throw Error("interrupted: {} of {} cells were asked{}", report.run.num_asked(), report.run.cells.size(),
                 options.output.empty() && options.html.empty() ? "" : "; the report has those");
   }
-  if (needle_verdict(report) != "PASS") exit_with_failed_verdict();
+  if (verdict != "PASS") exit_with_failed_verdict();
 }
 
 }  // namespace
@@ -237,9 +238,10 @@ void add_verify_needle(CLI::App& verify) {
   Options& all = *options;
   NeedleTask& task = all.needle.task;
   all.subject.serving.max_num_seqs = 1;  // one prompt at a time, in the memory of one
-  add_model_options(*command, all.subject.model, "Default: what the longest prompt needs");
-  add_chat_options(*command, all.subject.chat);
-  command->get_option("MODEL")->required(false);
+  add_subject_options(
+      *command, all.subject,
+      "A model folder, or `demo`, loaded here; or the address of an OpenAI-compatible endpoint");
+  command->get_option("MODEL_OR_URL")->required(false);
   command->add_option("--api-url", all.subject.model.model, "The same as the argument");
   command
       ->add_option("--max-context-len", all.max_context_len,

@@ -13,6 +13,7 @@ namespace {
 
 // Where more of a prompt than this was computed before, the time to its first token says little.
 constexpr double kMostCached = 0.1;
+constexpr std::size_t kMostShown = 10;  // of misses, on the terminal
 
 const char* const kKindNames[] = {"needle", "passkey", "ruler"};
 
@@ -172,7 +173,8 @@ std::vector<NeedleCheck> needle_checks(const NeedleReport& report) {
 }
 
 std::string needle_verdict(const NeedleReport& report) {
-  if (!report.run.complete) return "INCOMPLETE";
+  // Whatever the rest would have been, a prompt without an answer fails.
+  if (!report.run.complete && *check_answered(report).passed) return "INCOMPLETE";
   const std::vector<NeedleCheck> checks = needle_checks(report);
   return std::all_of(checks.begin(), checks.end(),
                      [](const NeedleCheck& check) { return check.passed.value_or(true); })
@@ -220,7 +222,7 @@ std::string to_html(const NeedleReport& report) {
   std::string body =
       fmt::format("<p><strong>{}</strong>: {}</p>\n", needle_verdict(report), escaped(about_grid(report)));
   if (!report.run.complete) {
-    body += fmt::format("<p><strong>The run was interrupted: {} of {} cells were asked.</strong></p>\n",
+    body += fmt::format("<p><strong>The run ended early: {} of {} cells were asked.</strong></p>\n",
                         report.run.num_asked(), report.run.cells.size());
   }
   std::vector<Row> rows;
@@ -283,8 +285,13 @@ std::string to_text(const NeedleReport& report) {
     text += fmt::format("{:>9}{:>9}{}{:>11} s\n", length, tokens, shares, short_number(seconds));
   }
   text += '\n';
-  for (const NeedleCell* cell : missed(report))
-    text += fmt::format("{}: expected {}, came {}\n", where(*cell), quoted(cell->expected), what_came(*cell));
+  const std::vector<const NeedleCell*> misses = missed(report);
+  for (std::size_t i = 0; i < std::min(misses.size(), kMostShown); ++i) {
+    text += fmt::format("{}: expected {}, came {}\n", where(*misses[i]), quoted(misses[i]->expected),
+                        what_came(*misses[i]));
+  }
+  if (misses.size() > kMostShown)
+    text += fmt::format("and {} more: --output and --html have them all\n", misses.size() - kMostShown);
   for (const NeedleCheck& check : needle_checks(report))
     text += fmt::format("{:<24}{:<12}{}\n", check.name, verdict_word(check), check.seen);
   if (report.run.hay_has_answer)

@@ -102,6 +102,9 @@ NeedleRun run_needles(Subject& subject, const Haystack& hay, const NeedleOptions
     }
     run.complete = run.num_asked() == run.cells.size();
     if (on_cell) on_cell(run);
+    // An endpoint that is gone, or out of memory, would let the next prompt, which is no shorter, wait in
+    // vain.
+    if (!answer.ok() && answer.error().kind == RequestErrorKind::kOverloaded) return run;
   }
   return run;
 }

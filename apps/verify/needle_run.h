@@ -49,7 +49,8 @@ struct NeedleRun {
 };
 
 // Asks all cells, short prompts first, and calls `on_cell` (from the same thread) after each. Ends early when
-// the subject is stopped. Throws Error, after one short question, where a prompt cannot be made.
+// the subject is stopped or cannot answer any more. Throws Error, after one short question, where a prompt
+// cannot be made.
 NeedleRun run_needles(Subject& subject, const Haystack& hay, const NeedleOptions& options,
                       const std::function<void(const NeedleRun&)>& on_cell = {});
 

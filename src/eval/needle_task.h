@@ -22,9 +22,9 @@ struct NeedleTask {
   NeedleKind kind = NeedleKind::kNeedle;
   std::string needle = "The secret code is 7842.";  // kNeedle only, with the next three
   std::string question = "What is the secret code?";
-  std::vector<std::string> expected;  // all of them must be in the answer; empty: derive_expected(needle)
-  bool random_codes = false;          // another number in each question, so that none can be remembered
-  int num_keys = 4;                   // kRuler: the one asked for and distractors
+  std::vector<std::string> expected = {};  // all must be in the answer; empty: derive_expected(needle)
+  bool random_codes = false;               // another number in each question, so that none can be remembered
+  int num_keys = 4;                        // kRuler: the one asked for and distractors
   uint64_t seed = 0;
 };
 

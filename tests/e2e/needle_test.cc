@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
 #include "tests/checkpoint/test_folder.h"
+#include "tests/e2e/demo_server.h"
 #include "tests/e2e/program.h"
 
 namespace gossamer::test {
@@ -43,6 +45,18 @@ class NeedleTest : public testing::Test {
   }
   TestFolder folder_;
 };
+
+TEST_F(NeedleTest, PassesOnTheDemoModelAtEveryLengthAndDepth) {
+  for (const Arguments& task : {Arguments{}, Arguments{"--random-codes", "--seed", "1"}}) {
+    Arguments all = {"--lengths", "512,1K,2K,3K,4K", "--depths", "0,25,50,75,100"};
+    all.insert(all.end(), task.begin(), task.end());
+    const ProgramRun run = this->run(all);
+    EXPECT_EQ(run.exit_code, 0) << run.out << run.err;
+    EXPECT_EQ(text(report().at("verdict")), "PASS");
+    EXPECT_EQ(number(report().at("recall")), 1.0);
+    EXPECT_EQ(report().at("cells").as_array().size(), 25U);
+  }
+}
 
 // Cells and what is measured in them, whatever the model finds.
 TEST_F(NeedleTest, AsksEveryLengthAtEveryDepthWithPromptsComputedWhole) {
@@ -161,6 +175,26 @@ TEST_F(NeedleTest, AsksModelsWithoutAChatFormInPlainText) {
   EXPECT_THAT(number(report().at("cells").at(0).at("prompt_tokens")), AllOf(Le(300.0), Ge(294.0)));
 }
 
+TEST_F(NeedleTest, AsksAnEndpointTheSameQuestions) {
+  const Arguments cells = {"--lengths", "300,700", "--depths", "0,50", "--min-recall", "0"};
+  ASSERT_EQ(run(cells).exit_code, 0);
+  const json::object here = report();
+  DemoServer server({"--threads", "1"});
+  Arguments there = {"verify",   "needle", "--api-url", server.url() + "/v1/chat/completions",
+                     "--output", output()};
+  there.insert(there.end(), cells.begin(), cells.end());
+  const ProgramRun run = run_program(there);
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json::object report = this->report();
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (const char* key : {"length", "prompt_tokens", "needle", "placed_percent", "answer"})
+      EXPECT_EQ(report.at("cells").at(i).at(key), here.at("cells").at(i).at(key)) << key;
+  }
+  const ProgramRun refused = run_program({"verify", "needle", server.url(), "--max-context-len", "4096"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("expected --max-context-len 2048 or less"));
+}
+
 TEST_F(NeedleTest, RefusesInOneLineWhatCannotBeAsked) {
   const auto refusal = [&](const Arguments& more) {
     const ProgramRun run = this->run(more);
@@ -190,7 +224,7 @@ TEST_F(NeedleTest, KeepsWhatItHasWhenItIsInterrupted) {
   EXPECT_EQ(report.at("complete"), json::value(false));
   EXPECT_EQ(report.at("cells").at(0).at("asked"), json::value(true));
   EXPECT_EQ(report.at("cells").at(21).at("asked"), json::value(false));
-  EXPECT_THAT(read_file(html()), AllOf(HasSubstr("interrupted"), HasSubstr("not asked")));
+  EXPECT_THAT(read_file(html()), AllOf(HasSubstr("ended early"), HasSubstr("not asked")));
 }
 
 }  // namespace
