@@ -135,8 +135,10 @@ void read_here(Subject& subject, RecordedText& text, int num_top,
 
 void read_there(Subject& subject, RecordedText& text, int num_top, RecordingGaps& gaps, std::mutex& mutex) {
   const auto take_gap = [&](std::string& gap, const RequestError& error) {
-    // What an endpoint does not offer is refused as invalid; the rest is a failure.
-    if (error.kind != RequestErrorKind::kInvalid) throw Error("{}: {}", text.name, error.message);
+    // What an endpoint does not offer (kOverloaded, see subject.h) or refuses is a gap; the rest is a
+    // failure.
+    if (error.kind != RequestErrorKind::kInvalid && error.kind != RequestErrorKind::kOverloaded)
+      throw Error("{}: {}", text.name, error.message);
     const std::lock_guard lock(mutex);
     note_first(gap, text.name, error.message);
   };
