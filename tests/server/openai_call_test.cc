@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/server/server_testing.h"
@@ -313,6 +316,72 @@ TEST_F(OpenAiCallTest, GivesTokenIdsWhereTheyAreAskedFor) {
   EXPECT_EQ(completion.at("choices").at(0).at("token_ids").as_array().size(), 1U);
   const json::object chat = answer(Endpoint::kChat, "{" + kHi + R"(, "return_token_ids": true})", {"day"});
   EXPECT_GT(chat.at("prompt_token_ids").as_array().size(), 10U);
+}
+
+// The token ids that a stream's events tell, put together.
+std::vector<int32_t> streamed_ids(const std::string& events) {
+  std::vector<int32_t> ids;
+  std::istringstream lines(events);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("data: {")) continue;
+    const json::value chunk = test::parse(line.substr(6));
+    for (const json::value& choice : chunk.at("choices").as_array()) {
+      for (const json::value& id : choice.at("token_ids").as_array()) ids.push_back(id.to_number<int32_t>());
+    }
+  }
+  return ids;
+}
+
+TEST_F(OpenAiCallTest, GivesTheTokenIdsOfAStreamOnce) {
+  const std::string text = "<|channel|>final<|message|>the day<|return|>";
+  const std::string fields = R"(, "return_token_ids": true, "stream": true})";
+  for (const auto& [endpoint, body] : {std::pair(Endpoint::kCompletions, "{\"prompt\": \"x\"" + fields),
+                                       {Endpoint::kChat, "{" + kHi + fields}}) {
+    const PreparedCall call = prepare(endpoint, body);
+    std::string events = call.response->take_events();
+    for (const Output& output : outputs_of(*tokenizer_, text, FinishReason::kStop)) {
+      call.response->add(0, output);
+      events += call.response->take_events();
+    }
+    EXPECT_EQ(streamed_ids(events), test::ids_of_text(*tokenizer_, text)) << body;
+  }
+}
+
+TEST_F(OpenAiCallTest, NamesTokensByTheirIdsWhereThatIsAskedFor) {
+  const json::object response =
+      answer(Endpoint::kCompletions, R"({"prompt": "x", "logprobs": 1, "return_tokens_as_token_ids": true})",
+             {"day"});
+  const json::value& logprobs = response.at("choices").at(0).at("logprobs");
+  const std::string name = "token_id:" + std::to_string(test::ids_of_text(*tokenizer_, "day").front());
+  EXPECT_EQ(logprobs.at("tokens").at(0).as_string(), name);
+  EXPECT_EQ(logprobs.at("top_logprobs").at(0).at(name).as_double(), -0.25);
+  EXPECT_EQ(logprobs.at("top_logprobs").at(0).at("token_id:33").as_double(), -0.125);
+}
+
+TEST_F(OpenAiCallTest, ExportsTheHiddenStateOfEachPromptsLastToken) {
+  const PreparedCall call = prepare(
+      Endpoint::kCompletions, R"({"prompt": [[5, 6], [7]], "max_tokens": 0, "return_hidden_states": true})");
+  const std::vector<float> first = {0.1F, -1e-30F};
+  const std::vector<float> last = {1.0F / 3.0F, std::numeric_limits<float>::infinity()};
+  for (const std::size_t prompt : {0U, 1U}) {
+    ASSERT_TRUE(call.requests[prompt].on_prompt_logits);
+    if (prompt == 0) call.requests[0].on_prompt_logits(0, {}, first);
+    call.requests[prompt].on_prompt_logits(prompt == 0 ? 1 : 0, {}, prompt == 0 ? last : first);
+    call.response->add(prompt, {.id = 1, .finish_reason = FinishReason::kLength});
+  }
+  const json::object response = call.response->to_json();
+  const json::value& found = response.at("choices").at(0).at("hidden_states");
+  EXPECT_EQ(static_cast<float>(found.at(0).as_double()), last[0]);
+  EXPECT_TRUE(found.at(1).is_null());
+  const json::value& of_second = response.at("choices").at(1).at("hidden_states");
+  EXPECT_EQ(static_cast<float>(of_second.at(1).as_double()), first[1]);
+
+  const PreparedCall silent = prepare(Endpoint::kCompletions, R"({"prompt": [5]})");
+  EXPECT_FALSE(silent.requests[0].on_prompt_logits);
+  EXPECT_EQ(
+      refusal(Endpoint::kCompletions, R"({"prompt": "x", "return_hidden_states": true, "stream": true})")
+          .param,
+      "return_hidden_states");
 }
 
 TEST_F(OpenAiCallTest, CountsCachedTokensOfEachPromptOnce) {
