@@ -63,18 +63,19 @@ void note_first(std::string& gap, const std::string& text, const std::string& me
   if (gap.empty()) gap = fmt::format("{}: {}", text, message);
 }
 
-// The prompt with its answer, as the model saw and said them where it tells; else its text, tokenised again.
+// The prompt with its answer, as the model saw and said them where it tells; else their text, tokenised
+// again.
 RecordedText text_of(const Subject& subject, const RecordedAnswer& answer, std::string name) {
   RecordedText text{.name = std::move(name), .ids = answer.prompt_ids};
-  if (!text.ids.empty() && !answer.answer_ids.empty()) {
-    text.num_given = text.ids.size();
+  if (text.ids.empty()) text.ids = subject.encode(answer.prompt);
+  text.num_given = text.ids.size();
+  if (!answer.answer_ids.empty()) {
     text.ids.insert(text.ids.end(), answer.answer_ids.begin(), answer.answer_ids.end());
-    return text;
+  } else {
+    text.ids = subject.encode(answer.prompt + answer.answer);
   }
-  text.ids = subject.encode(answer.prompt + answer.answer);
-  const std::size_t most_given = text.ids.size() - std::min<std::size_t>(1, text.ids.size());
-  text.num_given =
-      std::clamp<std::size_t>(subject.encode(answer.prompt).size(), 1, std::max<std::size_t>(1, most_given));
+  const std::size_t most_given = std::max<std::size_t>(text.ids.size(), 2) - 1;
+  text.num_given = std::clamp<std::size_t>(text.num_given, 1, most_given);
   return text;
 }
 
