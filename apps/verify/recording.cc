@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -121,6 +122,13 @@ void read_here(Subject& subject, RecordedText& text, int num_top,
       text.ids, [&](int64_t position, std::span<const float> logits, std::span<const float> hidden) {
         const auto next = static_cast<std::size_t>(position) + 1;
         if (failure) return;
+        if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); })) {
+          failure = std::make_exception_ptr(
+              Error("{}: non-finite logits at position {}: the weights or the activation type overflow (try "
+                    "--dtype f32)",
+                    text.name, position));
+          return;
+        }
         if (next == text.ids.size()) return take_hidden(text, {hidden.begin(), hidden.end()});
         if (next < text.num_given) return;
         try {
