@@ -90,9 +90,10 @@ std::size_t count_judged(const Recording& recording) {
 // The first side, when it is asked and not read from a file.
 Recording ask_first(const Options& options, const SubjectOptions& side, LogitsSpill* spill,
                     RecordingGaps& gaps) {
+  PromptSet prompts;  // read before anything is loaded
+  if (!options.prompts.empty()) prompts = read_prompt_set(options.prompts);
   const std::unique_ptr<Subject> subject = open_subject(side);
-  const PromptSet prompts = read_prompt_set(
-      options.prompts.empty() ? default_prompt_file(side.model.model, *subject) : options.prompts);
+  if (options.prompts.empty()) prompts = read_prompt_set(default_prompt_file(side.model.model, *subject));
   RecordingSettings settings = options.recording;
   settings.concurrency = questions_at_once(side);
   Recording recording = record_answers(*subject, prompts, settings, gaps);

@@ -84,7 +84,7 @@ std::string answers_part(const PrecisionComparison& comparison) {
   }
   if (!rows.empty()) {
     text += heading("Answers");
-    text += "<div class=\"texts\">" + table({"prompt", "a", "b", "parted at", "ROUGE-L"}, rows) + "</div>\n";
+    text += "<div class=\"words\">" + table({"prompt", "a", "b", "parted at", "ROUGE-L"}, rows) + "</div>\n";
   }
   return text;
 }
@@ -94,12 +94,16 @@ std::string answers_part(const PrecisionComparison& comparison) {
 std::string to_page(const PrecisionReport& report) {
   const PrecisionComparison& comparison = report.comparison;
   std::string body =
-      "<style>.texts td, .texts th { text-align: left; vertical-align: top; "
-      "white-space: pre-wrap; overflow-wrap: anywhere }</style>\n";
-  body += table({}, {{"a, the reference", comparison.expected_name},
+      "<style>.words td, .words th { text-align: left; vertical-align: top; white-space: pre-wrap }\n"
+      ".measures td { white-space: nowrap } .measures td:last-child, .measures th:last-child { text-align: "
+      "left; "
+      "white-space: normal }</style>\n";
+  body += "<div class=\"words\">" +
+          table({}, {{"a, the reference", comparison.expected_name},
                      {"b, held against it", comparison.found_name},
-                     {"verdict", name_of(report.verdict())}});
-  body += measures_table(report);
+                     {"verdict", name_of(report.verdict())}}) +
+          "</div>\n";
+  body += "<div class=\"measures\">" + measures_table(report) + "</div>\n";
   for (const std::string& text : report.notes) body += note(text);
   if (report.divergence) {
     body += heading("KL divergence of b from a");

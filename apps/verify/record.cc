@@ -32,10 +32,11 @@ struct Options {
 
 void record_golden(const Options& options) {
   check_output_path(options.output);
+  PromptSet prompts;  // read before anything is loaded
+  if (!options.prompts.empty()) prompts = read_prompt_set(options.prompts);
   const std::unique_ptr<Subject> subject = open_subject(options.subject);
-  const std::string& model = options.subject.model.model;
-  const PromptSet prompts =
-      read_prompt_set(options.prompts.empty() ? default_prompt_file(model, *subject) : options.prompts);
+  if (options.prompts.empty())
+    prompts = read_prompt_set(default_prompt_file(options.subject.model.model, *subject));
   RecordingSettings settings = options.recording;
   settings.concurrency = questions_at_once(options.subject);
   RecordingGaps gaps;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -63,18 +64,19 @@ void note_first(std::string& gap, const std::string& text, const std::string& me
   if (gap.empty()) gap = fmt::format("{}: {}", text, message);
 }
 
-// The prompt with its answer, as the model saw and said them where it tells; else its text, tokenised again.
+// The prompt with its answer, as the model saw and said them where it tells; else their text, tokenised
+// again.
 RecordedText text_of(const Subject& subject, const RecordedAnswer& answer, std::string name) {
   RecordedText text{.name = std::move(name), .ids = answer.prompt_ids};
-  if (!text.ids.empty() && !answer.answer_ids.empty()) {
-    text.num_given = text.ids.size();
+  if (text.ids.empty()) text.ids = subject.encode(answer.prompt);
+  text.num_given = text.ids.size();
+  if (!answer.answer_ids.empty()) {
     text.ids.insert(text.ids.end(), answer.answer_ids.begin(), answer.answer_ids.end());
-    return text;
+  } else {
+    text.ids = subject.encode(answer.prompt + answer.answer);
   }
-  text.ids = subject.encode(answer.prompt + answer.answer);
-  const std::size_t most_given = text.ids.size() - std::min<std::size_t>(1, text.ids.size());
-  text.num_given =
-      std::clamp<std::size_t>(subject.encode(answer.prompt).size(), 1, std::max<std::size_t>(1, most_given));
+  const std::size_t most_given = std::max<std::size_t>(text.ids.size(), 2) - 1;
+  text.num_given = std::clamp<std::size_t>(text.num_given, 1, most_given);
   return text;
 }
 
@@ -120,6 +122,13 @@ void read_here(Subject& subject, RecordedText& text, int num_top,
       text.ids, [&](int64_t position, std::span<const float> logits, std::span<const float> hidden) {
         const auto next = static_cast<std::size_t>(position) + 1;
         if (failure) return;
+        if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); })) {
+          failure = std::make_exception_ptr(
+              Error("{}: non-finite logits at position {}: the weights or the activation type overflow (try "
+                    "--dtype f32)",
+                    text.name, position));
+          return;
+        }
         if (next == text.ids.size()) return take_hidden(text, {hidden.begin(), hidden.end()});
         if (next < text.num_given) return;
         try {
@@ -135,8 +144,10 @@ void read_here(Subject& subject, RecordedText& text, int num_top,
 
 void read_there(Subject& subject, RecordedText& text, int num_top, RecordingGaps& gaps, std::mutex& mutex) {
   const auto take_gap = [&](std::string& gap, const RequestError& error) {
-    // What an endpoint does not offer is refused as invalid; the rest is a failure.
-    if (error.kind != RequestErrorKind::kInvalid) throw Error("{}: {}", text.name, error.message);
+    // What an endpoint does not offer (kOverloaded, see subject.h) or refuses is a gap; the rest is a
+    // failure.
+    if (error.kind != RequestErrorKind::kInvalid && error.kind != RequestErrorKind::kOverloaded)
+      throw Error("{}: {}", text.name, error.message);
     const std::lock_guard lock(mutex);
     note_first(gap, text.name, error.message);
   };

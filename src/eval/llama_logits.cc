@@ -125,21 +125,23 @@ PredictedToken LlamaLogits::compare(std::size_t window, std::size_t row, std::sp
                              (window * shape_.rows_per_window() + row) * shape_.row_bytes();
   const auto scale = load<float>(file_, offset);
   const auto lowest = load<float>(file_, offset + sizeof(float));
-  constexpr float kRounding = 0.01F;
-  if (!(scale >= 0.0F) || !(std::abs(lowest) < std::numeric_limits<float>::max()) ||
-      !(scale * kLargestCode + lowest < kRounding)) {
-    fail(offset, "log-probabilities: a scale of at least 0, and none above 0",
-         fmt::format("scale {}, lowest {}", scale, lowest));
-  }
   const auto code = [&](std::size_t token) {
     return load<uint16_t>(file_, offset + kRowHeaderBytes + token * sizeof(uint16_t));
   };
   const Softmax found = softmax(logits);
   const float log_normalizer = found.largest + found.log_sum;
   std::size_t top = 0;
+  for (std::size_t i = 1; i < logits.size(); ++i) {
+    if (code(i) > code(top)) top = i;
+  }
+  constexpr float kRounding = 0.01F;
+  if (!(scale >= 0.0F) || !(std::abs(lowest) < std::numeric_limits<float>::max()) ||
+      !(scale * static_cast<float>(code(top)) + lowest < kRounding)) {
+    fail(offset, "log-probabilities: a scale of at least 0, and none above 0",
+         fmt::format("scale {}, lowest {}, largest code {}", scale, lowest, code(top)));
+  }
   PredictedToken token;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (code(i) > code(top)) top = i;
     const float log_p = scale * static_cast<float>(code(i)) + lowest;
     if (log_p > kLowest) token.divergence += std::exp(log_p) * (log_p - (logits[i] - log_normalizer));
   }

@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "tests/checkpoint/test_folder.h"
+#include "tests/e2e/demo_server.h"
 #include "tests/e2e/program.h"
 
 namespace gossamer::test {
@@ -154,6 +155,29 @@ TEST_F(VerifyPrecision, ReadsTheFilesOfLlamaPerplexityThatItWrites) {
   run = compare(at("cut.kld"), "demo");
   EXPECT_EQ(run.exit_code, 1);
   EXPECT_THAT(run.err, AllOf(HasSubstr("cut.kld: byte"), HasSubstr("bytes in all")));
+}
+
+// The flags as document 003 writes them; what the endpoint says is what the same model says here.
+TEST_F(VerifyPrecision, HoldsAnEndpointAgainstAModelHere) {
+  const DemoServer server;
+  const ProgramRun run = run_program({"verify", "precision", "--gpu-url", "demo", "--npu-url",
+                                      server.url() + "/v1/chat/completions", "--test-prompts", prompts(),
+                                      "--max-tokens", "24", "--output", at("r.json")});
+  ASSERT_EQ(run.exit_code, 0) << run.out << run.err;
+  json::object found = report();
+  for (const char* name : {"identical_answers", "token_match", "rouge_l", "cosine_similarity", "same_top"})
+    EXPECT_EQ(value_of(found, name), 1.0) << name;
+  EXPECT_NEAR(value_of(found, "perplexity_difference"), 0.0, 1e-6);
+  EXPECT_NEAR(value_of(found, "kl_divergence_of_top_tokens"), 0.0, 1e-6);
+
+  const ProgramRun recorded =
+      run_program({"verify", "record", server.url(), "-o", at("golden.json"), "--prompts", prompts(),
+                   "--max-tokens", "24", "--top-logprobs", "5"});
+  ASSERT_EQ(recorded.exit_code, 0) << recorded.err;
+  EXPECT_EQ(compare(at("golden.json"), server.url()).exit_code, 0);
+  found = report();
+  EXPECT_EQ(value_of(found, "identical_answers"), 1.0);
+  EXPECT_EQ(value_of(found, "cosine_similarity"), 1.0);
 }
 
 TEST_F(VerifyPrecision, ShipsPromptsForEveryFamily) {

@@ -104,7 +104,10 @@ TEST(LlamaLogits, WritesWhatItReadsToTheByte) {
       const PredictedToken token = file.compare(i / 3, i % 3, logits, id);
       const double loss = std::log(sum) - double{logits[static_cast<std::size_t>(id)]};
       EXPECT_NEAR(token.found_loss, loss, 1e-5);
-      if (loss < 15.0) EXPECT_NEAR(token.expected_loss, loss, 16.0 / 65535);
+      // Beyond 16 below the largest a row cannot tell.
+      if (loss < 15.0) {
+        EXPECT_NEAR(token.expected_loss, loss, 16.0 / 65535);
+      }
       EXPECT_NEAR(token.divergence, 0.0, 1e-3);
       EXPECT_TRUE(token.same_top);
     }
