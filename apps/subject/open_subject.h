@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "apps/chat_form.h"
+#include "apps/endpoint.h"
 #include "apps/serving_options.h"
 #include "apps/session.h"
 #include "apps/subject/subject.h"
@@ -18,10 +19,19 @@ namespace gossamer::apps {
 bool is_url(std::string_view model_or_url);
 
 struct SubjectOptions {
-  ModelOptions model;  // ::model is the argument, a URL too
-  ServingOptions serving;
+  ModelOptions model;      // ::model is the argument, a URL too
+  ServingOptions serving;  // of a folder
   ChatOptions chat;
+
+  // Of a URL.
+  EndpointOptions endpoint;  // but ::url
+  std::string tokenizer;     // a folder with the model's tokenizer; empty: the endpoint's /tokenize is asked
+  int64_t concurrency = 16;  // questions at once
 };
+
+// `help`: what the argument MODEL_OR_URL says of itself; empty: there is none, for commands whose subjects
+// are named otherwise. With the argument, options that its kind has no use for are an Error.
+void add_subject_options(CLI::App& command, SubjectOptions& options, const std::string& help);
 
 // Loads the model, showing progress, or asks the endpoint what it serves. Throws Error.
 std::unique_ptr<Subject> open_subject(const SubjectOptions& options);
