@@ -56,13 +56,17 @@ void expect(bool holds, fmt::format_string<Args...> format, Args&&... args) {
   if (!holds) fail(format, std::forward<Args>(args)...);
 }
 
-// The themes' lists.
-std::vector<Check> golden_checks();
-std::vector<Check> concurrency_checks();
-std::vector<Check> text_checks();
-std::vector<Check> harmony_checks();
-std::vector<Check> needle_checks();
-std::vector<Check> limit_checks();
-std::vector<Check> speed_checks();
+// The longest sequence that the needles ask for: beyond 32,768 tokens, and an answer.
+inline constexpr int64_t kLongestNeedle = 34816;
+
+// The themes, one file each (checks_NAME.cc).
+std::vector<Check> golden_theme();
+std::vector<Check> text_theme();
+std::vector<Check> concurrency_theme();
+std::vector<Check> harmony_theme();
+std::vector<Check> tools_theme();
+std::vector<Check> limits_theme();
+std::vector<Check> needle_theme();
+std::vector<Check> speed_theme();
 
 }  // namespace gossamer::apps
