@@ -10,14 +10,17 @@ namespace gossamer::apps {
 namespace {
 
 constexpr const char* kStyle = R"(
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2rem auto;
-       padding: 0 1rem }
+:root { color-scheme: light dark; --text: #222; --ground: #fff; --soft: #555; --line: #ddd }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e4e4e4; --ground: #16181b; --soft: #a8adb3; --line: #3a3f45 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--ground); max-width: 60rem;
+       margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left } th { font-weight: 600; color: #555 }
-svg { width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: #444 }
-.note { color: #666 })";
+th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line) }
+th:first-child, td:first-child { text-align: left } th { font-weight: 600; color: var(--soft) }
+svg { width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: var(--soft) }
+.note { color: var(--soft) })";
 
 constexpr const char* kColours[] = {"#2f6f9f", "#c26a2d", "#4b8b4b", "#8a5a9e", "#a8443f", "#6b6b6b"};
 
@@ -79,7 +82,7 @@ std::string bar_plot(const std::vector<Bar>& bars, double reference, const std::
         kLeft, y + 4, bar.value * scale, kRow - 8, kColours[0]);
     svg += fmt::format(
         "<path d=\"M{0:.1f} {1:.1f}H{2:.1f}M{0:.1f} {3:.1f}v8M{2:.1f} {3:.1f}v8\" "
-        "stroke=\"#222\" fill=\"none\"/>",
+        "stroke=\"currentColor\" fill=\"none\"/>",
         kLeft + bar.least * scale, middle, kLeft + bar.most * scale, middle - 4);
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{} {}</text>\n", kLeft + bar.most * scale + 8,
                        middle + 4, short_number(bar.value), unit);
@@ -112,7 +115,7 @@ std::string line_plot(const std::map<std::string, std::vector<Point>>& lines, co
   for (int i = 0; i <= 4; ++i) {
     const double y = top * i / 4;
     svg += fmt::format(
-        "<path d=\"M{} {:.1f}h{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1f}\" "
+        "<path d=\"M{} {:.1f}h{}\" style=\"stroke: var(--line)\"/><text x=\"{}\" y=\"{:.1f}\" "
         "text-anchor=\"end\">{}</text>\n",
         kLeft, place_y(y), kWidth, kLeft - 8, place_y(y) + 4, short_number(y));
     const double x = most_x * i / 4;
@@ -156,7 +159,7 @@ std::string table(const Row& head, const std::vector<Row>& rows) {
 std::string page(const std::string& title, const std::string& body) {
   std::string text = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n";
   text += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  text += fmt::format("<title>gossamer bench: {0}</title><style>{1}</style></head><body>\n<h1>{0}</h1>\n",
+  text += fmt::format("<title>gossamer: {0}</title><style>{1}</style></head><body>\n<h1>{0}</h1>\n",
                       escaped(title), kStyle);
   return text + body + "</body></html>\n";
 }

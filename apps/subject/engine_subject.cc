@@ -130,6 +130,7 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
   }
   request.max_new_tokens = question.max_new_tokens;
   request.sampling = greedy();
+  request.cache_salt = question.cache_salt;
   request.stop_token_ids = session_.defaults().eos_ids;
   if (question.stop_at_newline) {
     request.min_new_tokens = 1;
@@ -152,6 +153,7 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
     }
   };
   const Result<std::vector<FinishReason>> ended = ask(std::move(request), [&](const Output& output) {
+    if (output.finish_reason) answer.num_cached_tokens = output.times.cached_tokens;
     if (!output.token) return;
     if (++answer.num_tokens == 1) answer.seconds_to_first_token = seconds_since(start);
     answer.token_ids.push_back(*output.token);

@@ -20,6 +20,7 @@ struct CompletionQuestion {
   bool chat = false;             // as a user's message; else the text that is gone on with
   int64_t max_new_tokens = 0;    // reasoning included
   bool stop_at_newline = false;  // from the second token on
+  std::string cache_salt = {};   // prompts with different ones share no cached prefix
 };
 
 struct CompletionAnswer {
@@ -29,6 +30,7 @@ struct CompletionAnswer {
   int64_t num_prompt_tokens = 0;
   int64_t num_tokens = 0;          // sampled
   std::vector<int32_t> token_ids;  // the same; empty where an endpoint does not tell them
+  int64_t num_cached_tokens = -1;  // of the prompt, computed before; -1: not told
   double seconds_to_first_token = 0.0;
   double seconds = 0.0;
 };

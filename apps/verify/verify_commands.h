@@ -5,6 +5,8 @@
 
 namespace gossamer::apps {
 
+void add_verify_needle(CLI::App& verify);
+
 // Ends a command whose checks were made and did not pass: main() returns 2, where 1 is an error that kept it
 // from checking.
 inline constexpr int kVerdictFailed = 2;
