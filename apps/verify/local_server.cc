@@ -13,8 +13,8 @@
 namespace gossamer::apps {
 namespace {
 
-// A model that has the positions and a machine that has the memory serve kLongestNeedle; others what they would
-// serve by default.
+// A model that has the positions and a machine that has the memory serve kLongestNeedle; others what they
+// would serve by default.
 std::unique_ptr<SessionModel> open_model(const ModelOptions& model, const SessionModelOptions& options,
                                          ServerLog& log) {
   if (model.max_model_len == 0) {
@@ -47,7 +47,8 @@ LocalServer::LocalServer(const ModelOptions& model, const ServingOptions& servin
     : parts_(std::make_unique<Parts>(model.verbose)) {
   Parts& parts = *parts_;
   auto opened = open_model(model, {.serving = serving}, parts.log);
-  parts.service = std::make_unique<Service>(ServiceOptions{.version = GOSSAMER_VERSION}, parts.host, parts.log);
+  parts.service =
+      std::make_unique<Service>(ServiceOptions{.version = GOSSAMER_VERSION}, parts.host, parts.log);
   parts.host.load(std::move(opened));
   if (const ModelStatus status = parts.host.wait(); status.state != ModelState::kReady)
     throw Error("{}", status.error);
