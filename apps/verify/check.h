@@ -26,7 +26,6 @@ struct CheckResult {
   Verdict verdict = Verdict::kPass;
   std::string reason = {};    // a line: what was seen, or what was expected, what was found and where
   json::object figures = {};  // for the JSON report
-  std::string drawing = {};   // for the page: SVG or a table; may be empty
 };
 
 struct Check {

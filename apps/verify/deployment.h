@@ -68,6 +68,7 @@ struct DeploymentOptions {
   std::string url;
   const ModelOptions* local = nullptr;  // of a model that this process serves
   std::string golden;                   // a golden file; empty: there is none
+  int64_t needle_tokens = 0;            // in how many the model can find a needle; 0: in all that it takes
   std::chrono::steady_clock::time_point end;
 };
 
@@ -107,6 +108,7 @@ class Deployment {
   // Null: the deployment is somewhere else.
   const ModelOptions* local() const { return options_.local; }
   const std::string& golden() const { return options_.golden; }
+  int64_t needle_tokens() const { return options_.needle_tokens; }
   double seconds_left() const;
 
  private:
