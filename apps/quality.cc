@@ -2,14 +2,9 @@
 // after it, so that only one of them is in memory; in between, what the first computed waits in a temporary
 // file, in the order in which the second, whose steps are the same, computes it again.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,12 +15,12 @@
 
 #include "apps/commands.h"
 #include "apps/session.h"
+#include "apps/spill_file.h"
 #include "apps/text_files.h"
 #include "apps/token_lists.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/system_memory.h"
-#include "checkpoint/safetensors_writer.h"
 #include "engine/compare_logits.h"
 
 namespace gossamer::apps {
@@ -35,53 +30,6 @@ struct Options {
   ModelOptions model;
   CorpusOptions corpus{.max_tokens = 1024};
   std::string json;
-};
-
-// Floats written in one run and read in the next, in a file without a name.
-class SpillFile {
- public:
-  // Throws Error when there is no room for `size` bytes.
-  explicit SpillFile(uint64_t size)
-      : path_((std::filesystem::temp_directory_path() / "gossamer_quality_XXXXXX").string()) {
-    try {
-      check_disk_space(path_, size);
-    } catch (const Error& error) {
-      throw Error("{}; {}", error.what(), kAdvice);
-    }
-    const int fd = ::mkstemp(path_.data());
-    file_ = fd < 0 ? nullptr : ::fdopen(fd, "w+b");
-    if (file_ == nullptr) fail("cannot make");
-    ::unlink(path_.c_str());
-  }
-  ~SpillFile() { std::fclose(file_); }
-  SpillFile(const SpillFile&) = delete;
-  SpillFile& operator=(const SpillFile&) = delete;
-
-  void write(const float* numbers, std::size_t count) {
-    if (std::fwrite(numbers, sizeof(float), count, file_) != count) fail("cannot write");
-  }
-  void rewind() {
-    if (std::fflush(file_) != 0) fail("cannot write");
-    std::rewind(file_);
-  }
-  // The next `count` floats; valid until the next call.
-  const std::vector<float>& read(std::size_t count) {
-    row_.resize(count);
-    if (std::fread(row_.data(), sizeof(float), count, file_) != count) fail("cannot read");
-    return row_;
-  }
-
- private:
-  static constexpr const char* kAdvice =
-      "a smaller --max-tokens needs less of this temporary file, TMPDIR moves it";
-
-  [[noreturn]] void fail(const char* what) const {
-    throw Error("{} {}: {}; {}", what, path_, std::strerror(errno), kAdvice);
-  }
-
-  std::string path_;
-  std::FILE* file_ = nullptr;
-  std::vector<float> row_;
 };
 
 // The 2-norm of an error relative to what it is an error of.
@@ -162,7 +110,8 @@ Report compare(const ModelOptions& chosen, const TokenLists& lists, int64_t numb
     const auto next = static_cast<std::size_t>(position) + 1;
     return next < lists[list].size() ? std::optional(token_loss(logits, lists[list][next])) : std::nullopt;
   };
-  SpillFile spill(static_cast<uint64_t>(report.num_tokens * numbers_per_token) * sizeof(float));
+  SpillFile spill(static_cast<uint64_t>(report.num_tokens * numbers_per_token) * sizeof(float),
+                  "a smaller --max-tokens");
   ModelOptions as_stored = chosen;
   as_stored.precision = {};
   run_model(

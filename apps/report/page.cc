@@ -95,6 +95,38 @@ std::string bar_plot(const std::vector<Bar>& bars, double reference, const std::
   return svg + "</svg>\n";
 }
 
+std::string column_plot(const std::vector<Bar>& columns, const std::string& x_name) {
+  constexpr double kLeft = 70;
+  constexpr double kTop = 15;
+  constexpr double kWidth = 760;
+  constexpr double kHeight = 200;
+  double most = 0.0;
+  for (const Bar& column : columns) most = std::max(most, column.value);
+  const double top = nice_ceiling(most);
+  const double step = kWidth / std::max(static_cast<double>(columns.size()), 1.0);
+  std::string svg = "<svg viewBox=\"0 0 880 265\" role=\"img\">\n";
+  for (int i = 0; i <= 4; ++i) {
+    const double y = kTop + kHeight * (1 - i / 4.0);
+    svg += fmt::format(
+        "<path d=\"M{} {:.1f}h{}\" stroke=\"#ddd\"/><text x=\"{}\" y=\"{:.1f}\" "
+        "text-anchor=\"end\">{}</text>\n",
+        kLeft, y, kWidth, kLeft - 8, y + 4, short_number(top * i / 4));
+  }
+  double x = kLeft;
+  for (const Bar& column : columns) {
+    const double height = kHeight * column.value / top;
+    svg += fmt::format(
+        "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" "
+        "fill-opacity=\".75\"/><text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
+        x + 1, kTop + kHeight - height, step - 2, height, kColours[0], x + step / 2, kTop + kHeight + 18,
+        escaped(column.name));
+    x += step;
+  }
+  svg += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", kLeft + kWidth / 2,
+                     kTop + kHeight + 40, escaped(x_name));
+  return svg + "</svg>\n";
+}
+
 std::string line_plot(const std::map<std::string, std::vector<Point>>& lines, const std::string& x_name) {
   constexpr double kLeft = 70;
   constexpr double kTop = 15;

@@ -22,6 +22,9 @@ struct Bar {
 // Lying bars, one below the other, with their spread; `reference` > 0 draws a line across.
 std::string bar_plot(const std::vector<Bar>& bars, double reference, const std::string& unit);
 
+// Standing bars without gaps, of counts: a histogram. `least` and `most` of a bar are not looked at.
+std::string column_plot(const std::vector<Bar>& columns, const std::string& x_name);
+
 struct Point {
   double x = 0.0;
   double y = 0.0;

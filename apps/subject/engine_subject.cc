@@ -144,6 +144,7 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
   }
   CompletionAnswer answer;
   answer.num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  answer.prompt_ids = request.prompt;
   const Clock::time_point start = Clock::now();
   AnswerReader reader(&tokenizer_, question.chat, {});
   const auto take = [&answer](const std::vector<HarmonyDelta>& deltas) {
@@ -249,16 +250,22 @@ Result<std::vector<TokenLogprobs>> EngineSubject::score_tokens(std::span<const i
 }
 
 Result<std::vector<float>> EngineSubject::last_hidden(std::span<const int32_t> ids) {
+  std::vector<float> last;
+  const auto error = read_logits(
+      ids, [&](int64_t position, std::span<const float> /*logits*/, std::span<const float> hidden) {
+        if (position + 1 == static_cast<int64_t>(ids.size())) last.assign(hidden.begin(), hidden.end());
+      });
+  if (error) return *error;
+  return last;
+}
+
+std::optional<RequestError> EngineSubject::read_logits(std::span<const int32_t> ids, const LogitsSink& sink) {
   Request request;
   request.prompt.assign(ids.begin(), ids.end());
-  std::vector<float> last;
-  request.on_prompt_logits = [&](int64_t position, std::span<const float> /*logits*/,
-                                 std::span<const float> hidden) {
-    if (position + 1 == static_cast<int64_t>(ids.size())) last.assign(hidden.begin(), hidden.end());
-  };
+  request.on_prompt_logits = sink;
   const Result<std::vector<FinishReason>> ended = ask(std::move(request), [](const Output& /*output*/) {});
   if (!ended.ok()) return ended.error();
-  return last;
+  return std::nullopt;
 }
 
 }  // namespace gossamer::apps

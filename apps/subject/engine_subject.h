@@ -34,6 +34,8 @@ class EngineSubject : public Subject {
   Result<LikelihoodAnswer> loglikelihood(const LikelihoodQuestion& question) override;
   Result<std::vector<TokenLogprobs>> score_tokens(std::span<const int32_t> ids, int num_top) override;
   Result<std::vector<float>> last_hidden(std::span<const int32_t> ids) override;
+  bool gives_logits() const override { return true; }
+  std::optional<RequestError> read_logits(std::span<const int32_t> ids, const LogitsSink& sink) override;
   void stop() override;
 
  private:

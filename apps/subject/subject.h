@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,9 +29,10 @@ struct CompletionAnswer {
   std::string reasoning;
   std::string finish_reason;  // "stop" or "length"
   int64_t num_prompt_tokens = 0;
-  int64_t num_tokens = 0;          // sampled
-  std::vector<int32_t> token_ids;  // the same; empty where an endpoint does not tell them
-  int64_t num_cached_tokens = -1;  // of the prompt, computed before; -1: not told
+  int64_t num_tokens = 0;           // sampled
+  std::vector<int32_t> token_ids;   // the same; empty where an endpoint does not tell them
+  std::vector<int32_t> prompt_ids;  // as the model saw it; empty likewise
+  int64_t num_cached_tokens = -1;   // of the prompt, computed before; -1: not told
   double seconds_to_first_token = 0.0;
   double seconds = 0.0;
 };
@@ -69,6 +71,15 @@ class Subject {
   virtual Result<std::vector<TokenLogprobs>> score_tokens(std::span<const int32_t> ids, int num_top) = 0;
   // The final norm's output at the last of the tokens. [hidden_dim]
   virtual Result<std::vector<float>> last_hidden(std::span<const int32_t> ids) = 0;
+
+  // Whether read_logits() has them: of a model in this process.
+  virtual bool gives_logits() const { return false; }
+  // Has the model read the tokens; `sink` sees the logits and the final norm's output at each of them, in
+  // order, on the engine's thread. Nothing, or what went wrong.
+  virtual std::optional<RequestError> read_logits(std::span<const int32_t> /*ids*/,
+                                                  const LogitsSink& /*sink*/) {
+    return RequestError{.kind = RequestErrorKind::kInvalid, .message = "an endpoint gives no logits"};
+  }
 
   // From now on every question, waiting ones too, has kCancelled for an answer.
   virtual void stop() = 0;

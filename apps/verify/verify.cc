@@ -128,6 +128,8 @@ void add_verify(CLI::App& program) {
     if (verify->get_subcommands().empty()) run(*options);
   });
   add_verify_needle(*verify);
+  add_verify_precision(*verify);
+  add_verify_record(*verify);
 }
 
 }  // namespace gossamer::apps

@@ -6,6 +6,8 @@
 namespace gossamer::apps {
 
 void add_verify_needle(CLI::App& verify);
+void add_verify_precision(CLI::App& verify);
+void add_verify_record(CLI::App& verify);
 
 // Ends a command whose checks were made and did not pass: main() returns 2, where 1 is an error that kept it
 // from checking.

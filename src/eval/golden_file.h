@@ -32,9 +32,11 @@ struct RecordedToken {
 };
 
 struct RecordedText {
-  std::string name;                   // "answer 3", "text 1"
-  std::vector<int32_t> ids;           // at least two
-  std::vector<RecordedToken> tokens;  // of ids[1] and on
+  std::string name;           // "answer 3", "text 1"
+  std::vector<int32_t> ids;   // at least two
+  std::size_t num_given = 1;  // the first ids, which are read and not judged: an answer's prompt
+  // Of ids[num_given] and on; empty where it is not told.
+  std::vector<RecordedToken> tokens;
   // The final norm's output at the last token; empty where it is not told. A file keeps four digits of each
   // number, and the checksum of all bits.
   std::vector<float> hidden;
@@ -64,7 +66,8 @@ struct AnswerComparison {
 };
 
 struct TextComparison {
-  // Of ids[1] and on. The divergences are truncated_divergence: of the top lists.
+  // The same as RecordedText::tokens, empty where one of both is. The divergences are truncated_divergence,
+  // of the top lists.
   std::vector<PredictedToken> tokens;
   std::optional<double> cosine;  // of `hidden`; equal checksums: 1
 };
@@ -74,8 +77,7 @@ struct RecordingComparison {
   std::vector<TextComparison> texts;
 };
 
-// `found` must hold answers to the same prompts and the same texts, in the same order: nothing where it does
-// not hold so many.
-std::optional<RecordingComparison> compare_recordings(const Recording& expected, const Recording& found);
+// `found`: the same prompts and texts, in the same order, by another model.
+RecordingComparison compare_recordings(const Recording& expected, const Recording& found);
 
 }  // namespace gossamer

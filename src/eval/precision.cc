@@ -83,6 +83,7 @@ double truncated_divergence(std::span<const TokenLogprob> expected, std::span<co
     const double log_p = token.logprob;
     const double log_q = at->second;
     const double p = std::exp(log_p);
+    if (p == 0.0) continue;
     divergence += p * (log_p - log_q);
     other_expected -= p;
     other_found -= std::exp(log_q);
