@@ -1,13 +1,8 @@
 #include "apps/batch_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/file.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 #include <vector>
@@ -107,66 +102,35 @@ std::optional<BatchLine> BatchInput::next() {
   return std::nullopt;
 }
 
-BatchOutput::BatchOutput(const std::string& path, const BatchInput& input) : path_(path) {
+BatchOutput::BatchOutput(const std::string& path, const BatchInput& input) {
   std::error_code none;
   if (std::filesystem::equivalent(path, input.path(), none))
     throw Error("--output: {} is the input: expected another file", path);
-  fd_ = open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (fd_ < 0) throw Error("--output: cannot write {}: {}", path, std::strerror(errno));
-  try {
-    if (flock(fd_, LOCK_EX | LOCK_NB) != 0)
-      throw Error("--output: {} is being written by another process: expected one at a time", path);
-    read_answers(input);
-  } catch (...) {
-    close(fd_);
-    throw;
-  }
+  file_.emplace(path);
+  read_answers(input);
 }
-
-BatchOutput::~BatchOutput() { close(fd_); }
 
 void BatchOutput::read_answers(const BatchInput& input) {
-  std::ifstream file(path_, std::ios::binary);
+  const std::string& path = file_->path();
   Complaints complaints;
-  std::size_t whole_bytes = 0;
-  std::size_t number = 0;
-  for (std::string line;
-       std::getline(file, line) && !file.eof();) {  // at the end of file: no newline, so it is cut
-    whole_bytes += line.size() + 1;
-    ++number;
-    if (is_blank(line)) continue;
+  file_->read([&](std::size_t number, const std::string& line) {
+    if (is_blank(line)) return;
     const ReadLine read = read_line(line);
     if (!read.error.empty()) {
-      complaints.add(location(path_, number), read.error);
+      complaints.add(location(path, number), read.error);
     } else if (!input.contains(read.custom_id)) {
-      complaints.add(location(path_, number),
+      complaints.add(location(path, number),
                      fmt::format("{} has no request with custom_id \"{}\"", input.path(), read.custom_id));
     } else if (const auto [it, is_new] = answered_.emplace(read.custom_id, number); !is_new) {
-      complaints.add(location(path_, number),
+      complaints.add(location(path, number),
                      fmt::format("custom_id \"{}\" has its answer in line {}", read.custom_id, it->second));
     }
-  }
+  });
   complaints.throw_if_any(
-      fmt::format("{} does not hold answers to {}: expected a new file, or that of a run to go on with",
-                  path_, input.path()));
+      fmt::format("{} does not hold answers to {}: expected a new file, or that of a run to go on with", path,
+                  input.path()));
   num_found_ = answered_.size();
-  if (ftruncate(fd_, static_cast<off_t>(whole_bytes)) != 0)
-    throw Error("--output: cannot remove the cut last line of {}: {}", path_, std::strerror(errno));
-}
-
-void BatchOutput::append(std::string line) {
-  line += '\n';
-  const off_t end = lseek(fd_, 0, SEEK_END);
-  ssize_t written = -1;
-  do {
-    written = write(fd_, line.data(), line.size());
-  } while (written < 0 && errno == EINTR);
-  if (written == static_cast<ssize_t>(line.size())) return;
-  const std::string reason = written < 0 ? std::strerror(errno) : "the disk is full";
-  [[maybe_unused]] const int cut = ftruncate(fd_, end);  // where that fails, the next run does it
-  throw Error(
-      "{}: cannot write an answer: {}; make room and run the same command again, it goes on from here", path_,
-      reason);
+  file_->remove_cut_line();
 }
 
 }  // namespace gossamer::apps

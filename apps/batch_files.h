@@ -8,7 +8,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
+#include "apps/line_file.h"
 #include "base/json.h"
 
 namespace gossamer::apps {
@@ -42,29 +44,24 @@ class BatchInput {
   std::unordered_map<std::string, std::size_t> lines_;  // number, by custom_id
 };
 
-// The answers. Every line is added by one write at the file's end, so that a process that dies leaves whole
-// lines and at most one that is cut, which the next run removes.
+// The answers.
 class BatchOutput {
  public:
   // Opens or makes the file, for this process alone. Throws Error when another one writes it, when it holds
   // lines that are no answers, or answers to what `input` does not ask.
   BatchOutput(const std::string& path, const BatchInput& input);
-  ~BatchOutput();
-  BatchOutput(const BatchOutput&) = delete;
-  BatchOutput& operator=(const BatchOutput&) = delete;
 
   // How many answers were there when the file was opened.
   std::size_t num_found() const { return num_found_; }
   bool has(const std::string& custom_id) const { return answered_.contains(custom_id); }
 
   // Adds a line; `line` comes without its newline. Throws Error when the disk does not take it whole.
-  void append(std::string line);
+  void append(std::string line) { file_->append(std::move(line)); }
 
  private:
   void read_answers(const BatchInput& input);
 
-  std::string path_;
-  int fd_ = -1;
+  std::optional<LineFile> file_;
   std::size_t num_found_ = 0;
   std::unordered_map<std::string, std::size_t> answered_;  // line, by custom_id; those found
 };

@@ -65,22 +65,6 @@ HttpClientOptions client_options(const EndpointOptions& options) {
   return {.verify_certificates = !options.insecure, .authority_file = options.authority_file};
 }
 
-Result<std::vector<EndpointModel>, std::string> read_models(const std::string& body) {
-  const auto wrong = [&] {
-    return fmt::format("expected {{\"data\": [{{\"id\": ...}}]}}, found {}", body.substr(0, kShownBytes));
-  };
-  boost::system::error_code error;
-  const json::value list = json::parse(body, error);
-  const json::value* data = !error && list.is_object() ? list.get_object().if_contains("data") : nullptr;
-  if (data == nullptr || !data->is_array() || data->get_array().empty()) return wrong();
-  std::vector<EndpointModel> models;
-  for (const json::value& entry : data->get_array()) {
-    if (entry.is_object()) models.push_back(read_model(entry.get_object()));
-    if (!entry.is_object() || models.back().id.empty()) return wrong();
-  }
-  return models;
-}
-
 Endpoint::Endpoint(const EndpointOptions& options)
     : api_key_(read_key(options)), timeout_seconds_(options.timeout_seconds) {
   Result<HttpUrl, std::string> url = HttpUrl::parse(options.url);
@@ -97,6 +81,30 @@ HttpCall Endpoint::call_to(std::string_view path, std::string_view method, std::
   if (!api_key_.empty()) call.headers.emplace_back("Authorization", "Bearer " + api_key_);
   call.timeout = std::chrono::milliseconds(static_cast<int64_t>(timeout_seconds_ * 1e3));
   return call;
+}
+
+Result<std::vector<EndpointModel>, std::string> Endpoint::models(HttpClient& client) const {
+  const Result<HttpResponse, HttpFailure> response = fetch(client, call_to("/v1/models", "GET"));
+  if (!response.ok()) return response.error().message + " (is the server running?)";
+  const std::string& body = response.value().body;
+  if (response.value().status != 200) {
+    return fmt::format("{}/v1/models: expected the list of models, found {} {}", url(),
+                       response.value().status, error_message(body));
+  }
+  const auto wrong = [&] {
+    return fmt::format("{}/v1/models: expected {{\"data\": [{{\"id\": ...}}]}}, found {}", url(),
+                       body.substr(0, kShownBytes));
+  };
+  boost::system::error_code error;
+  const json::value list = json::parse(body, error);
+  const json::value* data = !error && list.is_object() ? list.get_object().if_contains("data") : nullptr;
+  if (data == nullptr || !data->is_array() || data->get_array().empty()) return wrong();
+  std::vector<EndpointModel> models;
+  for (const json::value& entry : data->get_array()) {
+    if (entry.is_object()) models.push_back(read_model(entry.get_object()));
+    if (!entry.is_object() || models.back().id.empty()) return wrong();
+  }
+  return models;
 }
 
 std::string error_message(const std::string& body) {

@@ -37,9 +37,6 @@ struct EndpointModel {
   int64_t max_model_len = 0;  // 0: not told
 };
 
-// The models of a body of /v1/models, or what is wrong with it.
-Result<std::vector<EndpointModel>, std::string> read_models(const std::string& body);
-
 class Endpoint {
  public:
   // Throws Error for a URL that is none, and for a key that no header can carry.
@@ -47,6 +44,9 @@ class Endpoint {
 
   // "http://host:8000/x", without /v1.
   std::string url() const { return url_.origin() + url_.target; }
+
+  // What /v1/models lists, at least one; or why that is not known.
+  Result<std::vector<EndpointModel>, std::string> models(HttpClient& client) const;
 
   // A call to `path` ("/v1/models"), with the key and the timeout.
   HttpCall call_to(std::string_view path, std::string_view method, std::string body = {}) const;

@@ -26,18 +26,6 @@ constexpr const char* kWords =
 // A word's tokens are told from so many copies, so that a special token at the beginning does not count.
 constexpr int64_t kCopies = 8;
 
-// "http://h:1/x/v1/chat/completions" is what "http://h:1/x" means.
-std::string without_endpoint(std::string target) {
-  for (const char* end : {"/", "/completions", "/chat", "/v1", "/"}) {
-    if (target.ends_with(end)) target.resize(target.size() - std::string(end).size());
-  }
-  return target;
-}
-
-std::string short_body(const HttpResponse& response) {
-  return fmt::format("{} {}", response.status, response.body.substr(0, 300));
-}
-
 std::optional<int64_t> count_in(const Result<HttpResponse, HttpFailure>& response) {
   if (!response.ok() || response.value().status != 200) return std::nullopt;
   boost::system::error_code error;
@@ -52,12 +40,10 @@ std::optional<int64_t> count_in(const Result<HttpResponse, HttpFailure>& respons
 
 }  // namespace
 
-LoadPlan::LoadPlan(const LoadOptions& options, HttpClient& client) : options_(options) {
-  endpoint_ = options.endpoint == "chat" ? LoadEndpoint::kChat : LoadEndpoint::kCompletions;
-  Result<HttpUrl, std::string> url = HttpUrl::parse(options.url);
-  if (!url.ok()) throw Error("--url: {}", url.error());
-  url_ = std::move(url).value();
-  url_.target = without_endpoint(url_.target);
+LoadPlan::LoadPlan(const LoadOptions& options, HttpClient& client)
+    : options_(options),
+      endpoint_(options.endpoint == "chat" ? LoadEndpoint::kChat : LoadEndpoint::kCompletions),
+      server_(options.server) {
   if (!options.extra_body.empty()) {
     const json::value extra = parse_json(options.extra_body, "--extra-body");
     if (!extra.is_object())
@@ -69,46 +55,20 @@ LoadPlan::LoadPlan(const LoadOptions& options, HttpClient& client) : options_(op
   if (prompts_.empty()) count_words(client);
 }
 
-std::string LoadPlan::endpoint_url() const {
-  return url_.origin() + url_.target +
-         (endpoint_ == LoadEndpoint::kChat ? "/v1/chat/completions" : "/v1/completions");
+std::string LoadPlan::path() const {
+  return endpoint_ == LoadEndpoint::kChat ? "/v1/chat/completions" : "/v1/completions";
 }
 
-HttpCall LoadPlan::call_to(const std::string& path, const char* method, std::string body) const {
-  HttpCall call = {.method = method, .url = url_, .body = std::move(body)};
-  call.url.target += path;
-  if (!options_.api_key.empty()) call.headers.emplace_back("Authorization", "Bearer " + options_.api_key);
-  call.timeout = std::chrono::milliseconds(static_cast<int64_t>(options_.timeout_seconds * 1e3));
-  return call;
-}
+std::string LoadPlan::endpoint_url() const { return server_.url() + path(); }
 
-HttpCall LoadPlan::post(std::string body) const {
-  return call_to(endpoint_ == LoadEndpoint::kChat ? "/v1/chat/completions" : "/v1/completions", "POST",
-                 std::move(body));
-}
+HttpCall LoadPlan::post(std::string body) const { return server_.call_to(path(), "POST", std::move(body)); }
 
 void LoadPlan::find_model(HttpClient& client) {
-  model_ = options_.model;
+  model_ = options_.server.model;
   if (!model_.empty()) return;
-  const HttpCall call = call_to("/v1/models", "GET", {});
-  const std::string where = call.url.origin() + call.url.target;
-  const Result<HttpResponse, HttpFailure> response = fetch(client, call);
-  if (!response.ok()) throw Error("{} (is the server running?)", response.error().message);
-  if (response.value().status != 200) {
-    throw Error("{}: expected the list of models, found {}; name one with --model", where,
-                short_body(response.value()));
-  }
-  const json::value list = parse_json(response.value().body, where);
-  const json::value* first = list.is_object() ? list.get_object().if_contains("data") : nullptr;
-  first =
-      first != nullptr && first->is_array() && !first->get_array().empty() ? &first->get_array()[0] : nullptr;
-  const json::value* id =
-      first != nullptr && first->is_object() ? first->get_object().if_contains("id") : nullptr;
-  if (id == nullptr || !id->is_string()) {
-    throw Error("{}: expected {{\"data\": [{{\"id\": ...}}]}}, found {}; name a model with --model", where,
-                short_body(response.value()));
-  }
-  model_ = id->get_string().c_str();
+  const Result<std::vector<EndpointModel>, std::string> models = server_.models(client);
+  if (!models.ok()) throw Error("{}; --model names one without asking", models.error());
+  model_ = models.value().front().id;
 }
 
 // JSON lines, or a JSON array in ShareGPT's form.
@@ -192,21 +152,21 @@ void LoadPlan::count_words(HttpClient& client) {
     std::string text;
     for (int64_t i = 0; i < kCopies; ++i) text += word.text;
     auto response = std::make_shared<HttpResponse>();
-    client.send(
-        call_to("/tokenize", "POST", json::serialize(json::object{{"model", model_}, {"prompt", text}})),
-        {.on_head = [response](const HttpResponse& head) { *response = head; },
-         .on_body = [response](std::string_view bytes) { response->body += bytes; },
-         .on_end =
-             [&, response](const std::optional<HttpFailure>& failure) {
-               const auto count = failure ? std::nullopt : count_in(*response);
-               if (count && *count >= kCopies) {
-                 word.tokens = *count / kCopies;
-                 ++answered;
-               } else {
-                 is_counted = false;
-               }
-               ask();
-             }});
+    client.send(server_.call_to("/tokenize", "POST",
+                                json::serialize(json::object{{"model", model_}, {"prompt", text}})),
+                {.on_head = [response](const HttpResponse& head) { *response = head; },
+                 .on_body = [response](std::string_view bytes) { response->body += bytes; },
+                 .on_end =
+                     [&, response](const std::optional<HttpFailure>& failure) {
+                       const auto count = failure ? std::nullopt : count_in(*response);
+                       if (count && *count >= kCopies) {
+                         word.tokens = *count / kCopies;
+                         ++answered;
+                       } else {
+                         is_counted = false;
+                       }
+                       ask();
+                     }});
   };
   ask();
   client.run();  // one first: most servers without /tokenize are asked no more

@@ -9,19 +9,15 @@
 #include <vector>
 
 #include "apps/bench/load_stream.h"
+#include "apps/endpoint.h"
 #include "base/json.h"
 #include "http/http_client.h"
 
 namespace gossamer::apps {
 
 struct LoadOptions {
-  std::string url = "http://127.0.0.1:8000";
+  EndpointOptions server;  // ::model empty: the first that it has
   std::string endpoint = "chat";
-  std::string model;  // empty: the first that the server has
-  std::string api_key;
-  bool insecure = false;
-  std::string authority_file;
-  double timeout_seconds = 600.0;
 
   std::string prompts;  // a file
   int64_t input_tokens = 128;
@@ -78,7 +74,7 @@ class LoadPlan {
     int64_t tokens = 1;
   };
 
-  HttpCall call_to(const std::string& path, const char* method, std::string body) const;
+  std::string path() const;  // of the endpoint
   void find_model(HttpClient& client);
   void read_prompts(const std::string& path);
   void read_conversations(const std::string& path, const json::array& conversations);
@@ -90,7 +86,7 @@ class LoadPlan {
 
   LoadOptions options_;
   LoadEndpoint endpoint_ = LoadEndpoint::kChat;
-  HttpUrl url_;  // its target: the folder that holds v1/, without a slash at its end
+  Endpoint server_;
   std::string model_;
   json::object extra_;
   std::vector<json::value> prompts_;  // strings and lists of messages; none: random words

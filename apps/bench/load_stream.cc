@@ -41,6 +41,14 @@ std::optional<int64_t> tokens_of(const json::object& choice) {
   return size_at(logprobs->get_object(), "tokens");
 }
 
+void take_ids(const json::object& choice, std::vector<int32_t>& ids) {
+  const json::value* list = choice.if_contains("token_ids");
+  if (list == nullptr || !list->is_array()) return;
+  for (const json::value& id : list->get_array()) {
+    if (id.is_int64()) ids.push_back(static_cast<int32_t>(id.get_int64()));
+  }
+}
+
 LoadError error_of(HttpFailureKind kind) {
   switch (kind) {
     case HttpFailureKind::kConnect:
@@ -139,6 +147,7 @@ std::optional<std::size_t> LoadStream::read_choice(const json::value& value,
   if (const std::string_view reason = text_at(choice, "finish_reason"); !reason.empty())
     finish_reason_ = reason;
   num_tokens = tokens_of(choice);
+  take_ids(choice, token_ids_);
   if (endpoint_ == LoadEndpoint::kCompletions) {
     if (!choice.contains("text")) return std::nullopt;
     content_ += text_at(choice, "text");

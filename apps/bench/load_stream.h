@@ -1,5 +1,5 @@
 // LoadStream: one streamed answer of an OpenAI-compatible server, with the time of everything that arrives,
-// and the record that is left of it. For `gossamer bench serve`.
+// and the record that is left of it. For `gossamer bench serve`, and for subjects behind a URL.
 #pragma once
 
 #include <cstddef>
@@ -80,6 +80,12 @@ class LoadStream {
   // What comes next does not matter: the answer is a failure.
   bool has_failed() const { return record_.failure.has_value(); }
 
+  // What was said, as text and, where the server tells them, as tokens.
+  const std::string& content() const { return content_; }
+  const std::string& reasoning() const { return reasoning_; }
+  const std::string& finish_reason() const { return finish_reason_; }
+  const std::vector<int32_t>& token_ids() const { return token_ids_; }
+
   LoadRecord finish(const std::optional<HttpFailure>& failure, double now);
 
  private:
@@ -110,6 +116,7 @@ class LoadStream {
   std::string content_;
   std::string calls_;
   std::string finish_reason_;
+  std::vector<int32_t> token_ids_;
   std::optional<int64_t> usage_tokens_;
   bool is_running_usage_ = false;
   bool is_done_ = false;

@@ -52,8 +52,6 @@ void check_options(LoadOptions& options) {
   if (options.vanish + options.garbage > 1.0)
     throw Error("--vanish {} and --garbage {}: expected shares that are together at most 1", options.vanish,
                 options.garbage);
-  if (options.api_key.find_first_of("\r\n") != std::string::npos)
-    throw Error("--api-key: expected one line, found several");
 }
 
 // A server that answers nothing is told of before the measurement, not after.
@@ -97,7 +95,7 @@ void run(LoadOptions options) {
   check_options(options);
   const std::vector<LoadLevel> levels = levels_of(options);
   raise_descriptor_limit();
-  HttpClient client({.verify_certificates = !options.insecure, .authority_file = options.authority_file});
+  HttpClient client(client_options(options.server));
   LoadPlan plan(options, client);
   LoadReport report = {.options = options,
                        .url = plan.endpoint_url(),
@@ -131,20 +129,14 @@ void run(LoadOptions options) {
 
 void add_server_options(CLI::App& command, LoadOptions& options) {
   command
-      .add_option("--url,--api-url", options.url,
+      .add_option("--url,--api-url", options.server.url,
                   "The server: with or without /v1, or the whole path of its endpoint")
       ->capture_default_str();
   command.add_option("--endpoint", options.endpoint, "chat or completions")
       ->check(CLI::IsMember({"chat", "completions"}))
       ->capture_default_str();
-  command.add_option("--model", options.model, "Its name there. Default: the first of /v1/models");
-  command.add_option("--api-key", options.api_key, "Sent as a bearer token")->envname("OPENAI_API_KEY");
-  command.add_flag("--insecure", options.insecure, "Take any certificate");
-  command.add_option("--ca-file", options.authority_file,
-                     "Certificates (PEM) to trust besides what the system trusts");
-  command.add_option("--timeout", options.timeout_seconds, "Seconds until a request is given up")
-      ->check(CLI::Range(0.001, 1e6))
-      ->capture_default_str();
+  command.add_option("--model", options.server.model, "Its name there. Default: the first of /v1/models");
+  add_endpoint_options(command, options.server);
 }
 
 void add_prompt_options(CLI::App& command, LoadOptions& options) {

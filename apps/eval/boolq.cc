@@ -107,7 +107,7 @@ void run(const Options& options) {
     table.add_line(fmt::format("{} answers were neither yes nor no and count as wrong", without_answer));
   if (cut > 0)
     table.add_line(fmt::format("{} prompts were too long for the model and lost their beginning", cut));
-  run.report(std::move(result), table.text());
+  run.report(std::move(result), table);
 }
 
 }  // namespace

@@ -219,7 +219,7 @@ void run(const Options& options) {
   log.keep_earlier();
   log.add(fmt::format("{}: {} of {} subjects of {}, split {}, model {}", name, data.subjects.size(),
                       options.subjects.empty() ? ceval_subjects().size() : options.subjects.size(),
-                      options.common.data, options.split, options.common.model.model));
+                      options.common.data, options.split, options.common.subject.model.model));
   run.note_complaints(data.complaints);
   run.note_missing(data.missing);
   for (const Complaint& complaint : data.complaints) log.add(complaint.where + ": " + complaint.what);
@@ -248,8 +248,8 @@ void run(const Options& options) {
   write_text_file(run.path_of(name + "_submission.json"), json::serialize(scored.submission) + "\n");
   if (!data.has_answers) {
     log.add("the split has no answers: there is a submission, and no score");
-    run.report({{"score", nullptr}}, fmt::format("The split has no answers. For the official site: {}\n",
-                                                 run.path_of(name + "_submission.json")));
+    run.report({{"score", nullptr}}, ScoreTable("The split has no answers. For the official site: " +
+                                                run.path_of(name + "_submission.json")));
     return;
   }
   ScoreTable table(fmt::format(
@@ -264,7 +264,7 @@ void run(const Options& options) {
   for (const auto& [subject, rights] : scored.subjects)
     log.add(fmt::format("{}: {} of {} right", subject->name, count(rights).right, rights.size()));
   log.add(fmt::format("Avg acc over subjects: {}", result.at("overall").at("score").to_number<double>()));
-  run.report(std::move(result), table.text());
+  run.report(std::move(result), table);
 }
 
 }  // namespace

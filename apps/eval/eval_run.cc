@@ -10,7 +10,6 @@
 #include <thread>
 #include <utility>
 
-#include "apps/subject/engine_subject.h"
 #include "apps/terminal.h"
 #include "apps/text_files.h"
 #include "base/checksum.h"
@@ -27,9 +26,10 @@ void print_warning(const std::string& text) { fmt::print(stderr, "gossamer: {}\n
 }  // namespace
 
 void add_eval_options(CLI::App& command, EvalOptions& options, const std::string& data_help) {
-  add_model_options(command, options.model, "Default: 16384, or the model's limit, or what fits");
-  add_serving_options(command, options.serving);
-  add_chat_options(command, options.chat);
+  add_subject_options(
+      command, options.subject,
+      "A model folder, demo or synth:ARCH as for generate, or the URL of an OpenAI-compatible "
+      "endpoint: http://127.0.0.1:8000");
   command.add_option("DATA_DIR", options.data, data_help)->required();
   command
       .add_option(
@@ -39,22 +39,23 @@ void add_eval_options(CLI::App& command, EvalOptions& options, const std::string
       ->capture_default_str();
   command.add_option("--limit", options.limit, "The first so many questions of each file; 0: all")
       ->capture_default_str();
+  command.add_option("--html", options.html, "Write a page with the table and a plot to this file");
 }
 
 EvalRun::EvalRun(const EvalOptions& options, std::string name, const json::object& settings, bool needs_chat)
     : options_(options), name_(std::move(name)), folder_(options.output) {
-  session_ = std::make_unique<Session>(options_.model);
-  session_->require_tokenizer();
-  if (needs_chat && !session_->has_chat_form()) {
-    throw Error("{}: the model has no chat form: expected a GPT-OSS folder with its tokenizer",
-                session_->path().string());
-  }
+  const std::string& model = options_.subject.model.model;
+  subject_ = open_subject_unloaded(options_.subject);
+  if (needs_chat && !subject_->has_chat_form())
+    throw Error("{}: the model has no chat form: expected a GPT-OSS folder with its tokenizer", model);
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   check_output_path(path_of("predictions"));
-  json::object header = {
-      {"gossamer_eval", name_}, {"limit", options_.limit}, {"max_model_len", options_.model.max_model_len}};
-  for (const auto& member : EngineSubject::identity_of(*session_, options_.chat)) header.insert(member);
+  check_output_path(options_.html);
+  json::object header = {{"gossamer_eval", name_},
+                         {"limit", options_.limit},
+                         {"max_model_len", options_.subject.model.max_model_len}};
+  for (const auto& member : subject_->identity()) header.insert(member);
   for (const auto& member : settings) header.insert(member);
   log_ = std::make_unique<PredictionLog>(path_of(name_ + "_predictions.jsonl"), header);
 }
@@ -102,13 +103,13 @@ void EvalRun::answer(const std::vector<EvalItem>& items) {
     print_warning(fmt::format("{} has {} of {} predictions: going on with the rest", log_->path(),
                               items.size() - left.size(), items.size()));
   }
-  session_->load(plan_serving(*session_, options_.serving), serving_settings(options_.serving));
+  subject_->load();
   ask_all(left);
 }
 
 void EvalRun::ask_all(const std::vector<const EvalItem*>& items) {
   const InterruptFlag interrupt(InterruptFlag::kAndTermination);
-  EngineSubject subject(*session_, options_.chat);
+  Subject& subject = *subject_;
   std::atomic<std::size_t> next = 0;
   std::atomic<std::size_t> num_done = 0;
   std::atomic<std::size_t> num_ended = 0;  // threads
@@ -125,6 +126,8 @@ void EvalRun::ask_all(const std::vector<const EvalItem*>& items) {
           for (const auto& member : asked.value()) line.insert(member);
         } else if (asked.error().kind == RequestErrorKind::kCancelled) {
           break;
+        } else if (asked.error().kind == RequestErrorKind::kOverloaded) {
+          throw Error("{}; {} has what was predicted until then", asked.error().message, log_->path());
         } else {
           line.emplace("error", asked.error().message);
         }
@@ -138,9 +141,10 @@ void EvalRun::ask_all(const std::vector<const EvalItem*>& items) {
     }
     ++num_ended;
   };
-  // Enough that no step is short of sequences.
-  const auto num_threads =
-      std::min(items.size(), static_cast<std::size_t>(2 * options_.serving.max_num_seqs));
+  // Of an engine enough that no step is short of sequences.
+  const SubjectOptions& asked = options_.subject;
+  const int64_t at_once = is_url(asked.model.model) ? asked.concurrency : 2 * asked.serving.max_num_seqs;
+  const std::size_t num_threads = std::min(items.size(), static_cast<std::size_t>(at_once));
   std::vector<std::thread> threads;
   threads.reserve(num_threads);
   for (std::size_t i = 0; i < num_threads; ++i) threads.emplace_back(work);
@@ -168,7 +172,7 @@ const json::object* EvalRun::prediction(const std::string& id) {
   return nullptr;
 }
 
-void EvalRun::report(json::object result, const std::string& table) {
+void EvalRun::report(json::object result, const ScoreTable& table) {
   json::array left_out;
   for (const Complaint& complaint : complaints_)
     left_out.push_back(json::object{{"where", complaint.where}, {"what", complaint.what}});
@@ -179,54 +183,23 @@ void EvalRun::report(json::object result, const std::string& table) {
   result["unanswered"] = json::value_from(unanswered_);
   const std::string path = path_of(name_ + "_result.json");
   write_text_file(path, json::serialize(result) + "\n");
-  fmt::print("{}", table);
+  if (!options_.html.empty()) {
+    write_text_file(options_.html,
+                    table.page({{"Model", options_.subject.model.model},
+                                {"Data", options_.data},
+                                {"Rows left out", std::to_string(complaints_.size())},
+                                {"Things missing or limited", std::to_string(missing_.size())},
+                                {"Questions that could not be answered", std::to_string(unanswered_.size())},
+                                {"Predictions", log_->path()},
+                                {"Result", path}}));
+  }
+  fmt::print("{}", table.text());
   if (!complaints_.empty())
     fmt::print("{} rows were left out of the score: see {}\n", complaints_.size(), path);
   if (!missing_.empty()) fmt::print("{} things are missing or limited: see {}\n", missing_.size(), path);
   if (!unanswered_.empty())
     fmt::print("{} questions could not be answered and count as wrong: see {}\n", unanswered_.size(), path);
   fmt::print("predictions: {}\nresult: {}\n", log_->path(), path);
-}
-
-json::object ScoreTable::add(const std::string& name, std::size_t count, double score,
-                             const Interval& interval, const char* method) {
-  constexpr double kPercent = 100.0;
-  lines_.push_back({name, std::to_string(count), fmt::format("{:.2f}", kPercent * score),
-                    fmt::format("[{:.2f}, {:.2f}]", kPercent * interval.low, kPercent * interval.high)});
-  return {{"questions", count},
-          {"score", score},
-          {"interval_95", {interval.low, interval.high}},
-          {"interval_method", method}};
-}
-
-json::object ScoreTable::add_share(const std::string& name, std::size_t right, std::size_t total) {
-  const double share = total == 0 ? 0.0 : static_cast<double>(right) / static_cast<double>(total);
-  return add(name, total, share, wilson_interval(right, total), "Wilson");
-}
-
-json::object ScoreTable::add_mean(const std::string& name, const std::vector<std::vector<double>>& groups) {
-  std::size_t count = 0;
-  std::vector<double> means;
-  for (const std::vector<double>& group : groups) {
-    if (group.empty()) continue;
-    count += group.size();
-    means.push_back(mean(group));
-  }
-  return add(name, count, mean(means), bootstrap_interval(groups), "bootstrap");
-}
-
-std::string ScoreTable::text() const {
-  std::size_t width = 0;
-  for (const Line& line : lines_) {
-    if (!line.score.empty()) width = std::max(width, line.name.size());
-  }
-  std::string text = title_ + "\n";
-  for (const Line& line : lines_) {
-    text += line.score.empty() ? fmt::format("  {}\n", line.name)
-                               : fmt::format("  {:<{}}  {:>6}  {:>7}  {}\n", line.name, width, line.count,
-                                             line.score, line.interval);
-  }
-  return text;
 }
 
 }  // namespace gossamer::apps

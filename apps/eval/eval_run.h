@@ -12,26 +12,23 @@
 #include <string>
 #include <vector>
 
-#include "apps/chat_form.h"
 #include "apps/eval/prediction_log.h"
-#include "apps/serving_options.h"
-#include "apps/session.h"
+#include "apps/eval/score_table.h"
+#include "apps/subject/open_subject.h"
 #include "apps/subject/subject.h"
 #include "eval/dataset.h"
-#include "eval/statistics.h"
 
 namespace gossamer::apps {
 
 struct EvalOptions {
-  ModelOptions model;
-  ServingOptions serving;
-  ChatOptions chat;
+  SubjectOptions subject;
   std::string data;
   std::string output = "test_result";
   std::size_t limit = 0;  // questions of each file; 0: all
+  std::string html;       // a file
 };
 
-// MODEL, DATA_DIR and everything above. `data_help` says what the folder holds.
+// MODEL_OR_URL, DATA_DIR and everything above. `data_help` says what the folder holds.
 void add_eval_options(CLI::App& command, EvalOptions& options, const std::string& data_help);
 
 // A question, and how it is asked.
@@ -44,19 +41,19 @@ struct EvalItem {
 
 class EvalRun {
  public:
-  // Opens the model, loads nothing. `name`: of the evaluation and its files; `settings`: what, besides the
-  // model, the predictions depend on. Throws Error.
+  // Opens the model, loads nothing yet. `name`: of the evaluation and its files; `settings`: what, besides
+  // the model, the predictions depend on. Throws Error.
   EvalRun(const EvalOptions& options, std::string name, const json::object& settings, bool needs_chat);
   ~EvalRun();
 
-  const Session& session() const { return *session_; }
+  const Subject& subject() const { return *subject_; }
 
   // Prints and keeps them for the report.
   void note_complaints(const std::vector<Complaint>& complaints);
   void note_missing(const std::vector<std::string>& missing);
 
-  // Has every item answered that has no prediction yet, as many at once as the engine runs. Throws Error when
-  // interrupted, and where a prediction was made from another text than the item's.
+  // Has every item answered that has no prediction yet, many at once. Throws Error when interrupted, when the
+  // model cannot be asked any more, and where a prediction was made from another text than the item's.
   void answer(const std::vector<EvalItem>& items);
 
   // What the model said: nothing where it could not answer, which is counted as unanswered.
@@ -64,9 +61,9 @@ class EvalRun {
 
   std::string path_of(const std::string& file) const { return (folder_ / file).string(); }
 
-  // Writes NAME_result.json: `result` and what was left out, missing, unanswered. Prints `table`, and where
-  // the files are.
-  void report(json::object result, const std::string& table);
+  // Writes NAME_result.json: `result` and what was left out, missing, unanswered; and the page of --html.
+  // Prints `table`, and where the files are.
+  void report(json::object result, const ScoreTable& table);
 
  private:
   void ask_all(const std::vector<const EvalItem*>& items);
@@ -74,39 +71,11 @@ class EvalRun {
   EvalOptions options_;
   std::string name_;
   std::filesystem::path folder_;
-  std::unique_ptr<Session> session_;
+  std::unique_ptr<Subject> subject_;
   std::unique_ptr<PredictionLog> log_;
   std::vector<Complaint> complaints_;
   std::vector<std::string> missing_;
   std::vector<std::string> unanswered_;  // ids
-};
-
-// Lines of "name  questions  score  interval" under one another.
-class ScoreTable {
- public:
-  explicit ScoreTable(std::string title) : title_(std::move(title)) {}
-
-  // A share of right answers, with Wilson's interval.
-  json::object add_share(const std::string& name, std::size_t right, std::size_t total);
-  // The mean of the groups' means, with a bootstrap interval.
-  json::object add_mean(const std::string& name, const std::vector<std::vector<double>>& groups);
-  void add_line(const std::string& line) { lines_.push_back({line, {}, {}, {}}); }
-
-  // In percent.
-  std::string text() const;
-
- private:
-  struct Line {
-    std::string name;
-    std::string count;
-    std::string score;
-    std::string interval;
-  };
-  json::object add(const std::string& name, std::size_t count, double score, const Interval& interval,
-                   const char* method);
-
-  std::string title_;
-  std::vector<Line> lines_;
 };
 
 }  // namespace gossamer::apps

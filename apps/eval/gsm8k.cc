@@ -86,7 +86,7 @@ void run(const Options& options) {
   result["flexible"] = table.add_share("the last number", flexible, data.rows.size());
   result["cut_answers"] = cut;
   table.add_line(fmt::format("{} answers were cut at {} tokens", cut, options.max_new_tokens));
-  run.report(std::move(result), table.text());
+  run.report(std::move(result), table);
 }
 
 }  // namespace

@@ -218,7 +218,7 @@ void run_v1(const Options& options) {
   json::object result = {{"tasks", std::move(by_task)}, {"cut_prompts", num_cut}};
   result["average"] = table.add_mean("Average over tasks", all);
   if (num_cut > 0) table.add_line(fmt::format("{} prompts were too long and lost their middle", num_cut));
-  run.report(std::move(result), table.text());
+  run.report(std::move(result), table);
 }
 
 void run_v2(const Options& options, const std::filesystem::path& file) {
@@ -266,7 +266,7 @@ void run_v2(const Options& options, const std::filesystem::path& file) {
   }
   result["without_choice"] = without_choice;
   table.add_line(fmt::format("{} answers named no choice and count as wrong", without_choice));
-  run.report(std::move(result), table.text());
+  run.report(std::move(result), table);
 }
 
 void run(const Options& options) {

@@ -112,10 +112,9 @@ void run(Options options) {
                {"wikitext", options.wikitext}},
               /*needs_chat=*/false);
   std::vector<std::vector<int32_t>> ids;
-  for (const Document& document : documents)
-    ids.push_back(run.session().require_tokenizer().encode(document.text));
+  for (const Document& document : documents) ids.push_back(run.subject().encode(document.text));
   if (ids.empty()) throw Error("{}: expected text, found none", file.string());
-  check(options, ids, run.session().longest());
+  check(options, ids, run.subject().max_model_len());
 
   std::vector<EvalItem> items;
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -160,12 +159,11 @@ void run(Options options) {
                          {"tokens_scored", count},   {"negative_log_likelihood", sum},
                          {"perplexity", perplexity}, {"standard_error", standard_error}};
   constexpr double kZ = 1.96;
-  std::string table = fmt::format(
-      "Perplexity, mode {}, window {}, stride {}, {} tokens scored\n  perplexity        {:.4f} +- {:.4f} (95 "
-      "% "
-      "interval [{:.4f}, {:.4f}], by the standard error)\n",
-      options.mode, options.window, options.stride, count, perplexity, standard_error,
-      perplexity - kZ * standard_error, perplexity + kZ * standard_error);
+  ScoreTable table(fmt::format("Perplexity, mode {}, window {}, stride {}, {} tokens scored", options.mode,
+                               options.window, options.stride, count));
+  table.add_line(fmt::format(
+      "perplexity        {:.4f} +- {:.4f} (95 % interval [{:.4f}, {:.4f}], by the standard error)",
+      perplexity, standard_error, perplexity - kZ * standard_error, perplexity + kZ * standard_error));
   if (options.mode == "rolling") {
     std::size_t words = 0;
     std::size_t bytes = 0;
@@ -179,10 +177,9 @@ void run(Options options) {
     result["word_perplexity"] = by_word;
     result["byte_perplexity"] = by_byte;
     result["bits_per_byte"] = bits;
-    table += fmt::format(
-        "  word_perplexity   {:.4f} ({} words)\n  byte_perplexity   {:.4f} ({} bytes)\n"
-        "  bits_per_byte     {:.4f}\n",
-        by_word, words, by_byte, bytes, bits);
+    table.add_line(fmt::format("word_perplexity   {:.4f} ({} words)", by_word, words));
+    table.add_line(fmt::format("byte_perplexity   {:.4f} ({} bytes)", by_byte, bytes));
+    table.add_line(fmt::format("bits_per_byte     {:.4f}", bits));
   }
   run.report(std::move(result), table);
 }

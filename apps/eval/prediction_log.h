@@ -1,6 +1,5 @@
-// PredictionLog: what a model answered to each question of an evaluation, a JSON object a line, each added by
-// one write: a process that dies leaves whole lines and at most one that is cut, which the next run removes.
-// The score is computed from this file alone.
+// PredictionLog: what a model answered to each question of an evaluation, a JSON object a line. The score is
+// computed from this file alone.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "apps/line_file.h"
 #include "base/json.h"
 
 namespace gossamer::apps {
@@ -18,11 +18,8 @@ class PredictionLog {
   // first line. Throws Error when another process writes the file, when it holds something else, or when its
   // header differs, saying where.
   PredictionLog(const std::string& path, const json::object& header);
-  ~PredictionLog();
-  PredictionLog(const PredictionLog&) = delete;
-  PredictionLog& operator=(const PredictionLog&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
   std::size_t num_found() const { return num_found_; }
 
   // As the file has it; nullptr: there is none. Not while others append.
@@ -32,11 +29,9 @@ class PredictionLog {
   void append(const json::object& prediction);
 
  private:
-  void read(const json::object& header);
-  void write_line(const json::object& object);
+  void take(const json::object& prediction, const std::string& where);
 
-  std::string path_;
-  int fd_ = -1;
+  LineFile file_;
   std::size_t num_found_ = 0;
   std::mutex mutex_;  // guards what follows, and the file
   std::unordered_map<std::string, json::object> predictions_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "apps/answer.h"
+#include "apps/subject/likelihood_tokens.h"
 #include "base/error.h"
 
 namespace gossamer::apps {
@@ -41,11 +42,13 @@ RequestError cancelled() { return {.kind = RequestErrorKind::kCancelled, .messag
 
 }  // namespace
 
+EngineSubject::EngineSubject(Session& session, ChatOptions chat, NotLoaded)
+    : session_(session), tokenizer_(session.require_tokenizer()), chat_(std::move(chat)) {}
+
 EngineSubject::EngineSubject(Session& session, ChatOptions chat)
-    : session_(session),
-      tokenizer_(session.require_tokenizer()),
-      chat_(std::move(chat)),
-      engine_(session.engine()) {}
+    : EngineSubject(session, std::move(chat), NotLoaded{}) {
+  begin();
+}
 
 json::object EngineSubject::identity_of(const Session& session, const ChatOptions& chat) {
   const ModelOptions& options = session.options();
@@ -98,7 +101,7 @@ Result<std::vector<FinishReason>> EngineSubject::ask(Request request, const Toke
   {
     const std::lock_guard lock(mutex_);
     if (stopped_) return cancelled();
-    const Result<RequestId> submitted = engine_.submit(std::move(request), on_output);
+    const Result<RequestId> submitted = engine_->submit(std::move(request), on_output);
     if (!submitted.ok()) return submitted.error();
     id = submitted.value();
     running_.insert(id);
@@ -116,7 +119,7 @@ Result<std::vector<FinishReason>> EngineSubject::ask(Request request, const Toke
 void EngineSubject::stop() {
   const std::lock_guard lock(mutex_);
   stopped_ = true;
-  for (const RequestId id : running_) engine_.cancel(id);
+  for (const RequestId id : running_) engine_->cancel(id);
 }
 
 Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& question) {
@@ -197,38 +200,17 @@ std::optional<RequestError> EngineSubject::score_group(const std::vector<int32_t
 }
 
 Result<LikelihoodAnswer> EngineSubject::loglikelihood(const LikelihoodQuestion& question) {
-  const std::vector<int32_t> alone = tokenizer_.encode(question.context);
-  LikelihoodAnswer answer{.logprobs = std::vector<double>(question.continuations.size()),
-                          .num_context_tokens = static_cast<int64_t>(alone.size())};
+  const Result<LikelihoodTokens> split = split_likelihood(*this, question);
+  if (!split.ok()) return split.error();
+  const LikelihoodTokens& tokens = split.value();
+  LikelihoodAnswer answer = tokens.answer;
   // By context and length: those of a group share a request.
   std::map<std::pair<std::vector<int32_t>, std::size_t>, std::vector<std::size_t>> groups;
-  std::vector<std::vector<int32_t>> tokens(question.continuations.size());
-  for (std::size_t i = 0; i < question.continuations.size(); ++i) {
-    const std::vector<int32_t> whole = tokenizer_.encode(question.context + question.continuations[i]);
-    const std::size_t cut = std::min(alone.size(), whole.size());
-    tokens[i].assign(whole.begin() + static_cast<std::ptrdiff_t>(cut), whole.end());
-    std::vector<int32_t> context(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(cut));
-    if (tokens[i].empty()) {  // it has melted into the context's last token
-      context = alone;
-      tokens[i] = tokenizer_.encode(question.continuations[i]);
-    }
-    if (context.empty()) context = {prefix_token()};
-    const int64_t most = max_model_len() - static_cast<int64_t>(tokens[i].size());
-    const int64_t excess = static_cast<int64_t>(context.size()) - most;
-    if (most < 1 || tokens[i].empty())
-      return RequestError{
-          .kind = RequestErrorKind::kInvalid,
-          .message = fmt::format("a continuation of {} tokens cannot be scored by a model of {}",
-                                 tokens[i].size(), max_model_len())};
-    if (excess > 0) {
-      context.erase(context.begin(), context.begin() + excess);
-      answer.num_dropped_tokens = std::max(answer.num_dropped_tokens, excess);
-    }
-    groups[{std::move(context), tokens[i].size()}].push_back(i);
-  }
+  for (std::size_t i = 0; i < tokens.parts.size(); ++i)
+    groups[{tokens.parts[i].context, tokens.parts[i].continuation.size()}].push_back(i);
   for (const auto& [key, members] : groups) {
     std::vector<std::vector<int32_t>> continuations;
-    for (const std::size_t member : members) continuations.push_back(tokens[member]);
+    for (const std::size_t member : members) continuations.push_back(tokens.parts[member].continuation);
     std::vector<double> logprobs;
     if (auto error = score_group(key.first, continuations, logprobs)) return *error;
     for (std::size_t i = 0; i < members.size(); ++i) answer.logprobs[members[i]] = logprobs[i];

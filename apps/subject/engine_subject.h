@@ -38,6 +38,12 @@ class EngineSubject : public Subject {
   std::optional<RequestError> read_logits(std::span<const int32_t> ids, const LogitsSink& sink) override;
   void stop() override;
 
+ protected:
+  // Of a session that is loaded later: begin() then.
+  struct NotLoaded {};
+  EngineSubject(Session& session, ChatOptions chat, NotLoaded);
+  void begin() { engine_.emplace(session_.engine()); }
+
  private:
   // Called on the engine's thread.
   using TokenSink = std::function<void(const Output&)>;
@@ -56,7 +62,7 @@ class EngineSubject : public Subject {
   bool stopped_ = false;
   std::set<RequestId> running_;
 
-  EngineThread engine_;
+  std::optional<EngineThread> engine_;
 };
 
 }  // namespace gossamer::apps

@@ -6,24 +6,33 @@
 #include <vector>
 
 #include "apps/subject/engine_subject.h"
+#include "apps/subject/http_subject.h"
 #include "base/error.h"
 
 namespace gossamer::apps {
 namespace {
 
 // A base class, so that the session is there before the subject and outlives it.
-struct LoadedSession {
-  explicit LoadedSession(const SubjectOptions& options) : session(options.model) {
-    session.require_tokenizer();
-    session.load(plan_serving(session, options.serving), serving_settings(options.serving));
-  }
+struct OpenSession {
+  explicit OpenSession(const SubjectOptions& options)
+      : session(options.model), plan(plan_serving(session, options.serving)) {}
   Session session;
+  MemoryPlan plan;
 };
 
-class LocalSubject : private LoadedSession, public EngineSubject {
+class LocalSubject : private OpenSession, public EngineSubject {
  public:
   explicit LocalSubject(const SubjectOptions& options)
-      : LoadedSession(options), EngineSubject(session, options.chat) {}
+      : OpenSession(options), EngineSubject(session, options.chat, NotLoaded{}), serving_(options.serving) {}
+
+  int64_t max_model_len() const override { return plan.limits.max_model_len; }
+  void load() override {
+    session.load(plan, serving_settings(serving_));
+    begin();
+  }
+
+ private:
+  ServingOptions serving_;
 };
 
 std::vector<const CLI::Option*> add_remote_options(CLI::App& command, SubjectOptions& options) {
@@ -82,8 +91,15 @@ bool is_url(std::string_view model_or_url) {
   return model_or_url.starts_with("http://") || model_or_url.starts_with("https://");
 }
 
-std::unique_ptr<Subject> open_subject(const SubjectOptions& options) {
+std::unique_ptr<Subject> open_subject_unloaded(const SubjectOptions& options) {
+  if (is_url(options.model.model)) return std::make_unique<HttpSubject>(options);
   return std::make_unique<LocalSubject>(options);
+}
+
+std::unique_ptr<Subject> open_subject(const SubjectOptions& options) {
+  std::unique_ptr<Subject> subject = open_subject_unloaded(options);
+  subject->load();
+  return subject;
 }
 
 }  // namespace gossamer::apps

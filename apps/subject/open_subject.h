@@ -36,4 +36,7 @@ void add_subject_options(CLI::App& command, SubjectOptions& options, const std::
 // Loads the model, showing progress, or asks the endpoint what it serves. Throws Error.
 std::unique_ptr<Subject> open_subject(const SubjectOptions& options);
 
+// The same without Subject::load(): for those who may find that there is nothing to ask.
+std::unique_ptr<Subject> open_subject_unloaded(const SubjectOptions& options);
+
 }  // namespace gossamer::apps

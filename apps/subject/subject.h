@@ -1,6 +1,9 @@
 // Subject: the model that eval and verify question, as they see it: an engine in this process
-// (engine_subject.h) or an OpenAI-compatible endpoint, since everything here is something that
-// /v1/chat/completions, /v1/completions and /tokenize give.
+// (engine_subject.h) or an OpenAI-compatible endpoint (http_subject.h), since everything here is something
+// that /v1/chat/completions, /v1/completions and /tokenize give. open_subject.h opens either.
+//
+// Errors are kInvalid or kInternal where this question went wrong, and kOverloaded where whoever is asked
+// cannot answer, not now or not such questions: the next will fare no better.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +65,9 @@ class Subject {
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
   // What begins a document, for models that want one (<|endoftext|>).
   virtual int32_t prefix_token() const = 0;
+
+  // Everything below waits for this, once: an engine loads its weights, showing progress. Throws Error.
+  virtual void load() {}
 
   // Greedy.
   virtual Result<CompletionAnswer> complete(const CompletionQuestion& question) = 0;

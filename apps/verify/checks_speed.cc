@@ -8,6 +8,7 @@
 #include "apps/verify/check.h"
 #include "apps/verify/deployment.h"
 #include "backend/registry.h"
+#include "base/cpu_info.h"
 #include "base/error.h"
 
 namespace gossamer::apps {

@@ -19,6 +19,7 @@ namespace {
 
 constexpr double kNever = -3.14e100;
 constexpr std::string_view kStates = "BEMS";
+constexpr int64_t kMostOccurrences = int64_t{1} << 40;  // of one word: their sum stays far from overflow
 
 enum State : std::size_t { kBegin, kEnd, kMiddle, kSingle };
 
@@ -128,11 +129,8 @@ void Jieba::read_dictionary(const std::filesystem::path& path) {
   while (!rest.empty()) {
     ++number;
     const std::size_t newline = rest.find('\n');
-    std::u32string line = to_code_points(rest.substr(0, newline));
+    const std::u32string line(python_strip(to_code_points(rest.substr(0, newline))));
     rest.remove_prefix(newline == std::string_view::npos ? rest.size() : newline + 1);
-    while (!line.empty() && is_python_space(line.back())) line.pop_back();
-    line.erase(0, static_cast<std::size_t>(std::find_if_not(line.begin(), line.end(), is_python_space) -
-                                           line.begin()));
     const std::vector<std::u32string> fields = python_split(line, U' ');
     int64_t count = -1;
     if (fields.size() >= 2) {
@@ -140,7 +138,7 @@ void Jieba::read_dictionary(const std::filesystem::path& path) {
       const char* end = digits.data() + digits.size();
       if (std::from_chars(digits.data(), end, count).ptr != end || digits.empty()) count = -1;
     }
-    if (count < 0) {
+    if (count < 0 || count > kMostOccurrences) {
       throw Error("{}:{}: expected a word, a space and how often it occurs, found \"{}\"", path.string(),
                   number, to_utf8(line));
     }

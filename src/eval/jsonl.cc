@@ -11,13 +11,15 @@
 namespace gossamer {
 
 Dataset<JsonRow> read_json_rows(const std::filesystem::path& file) {
-  const std::string text = read_data_file(file);
+  return parse_json_rows(read_data_file(file), file);
+}
+
+Dataset<JsonRow> parse_json_rows(std::string_view text, const std::filesystem::path& file) {
   Dataset<JsonRow> result;
-  std::string_view rest = text;
-  for (std::size_t line = 1; !rest.empty(); ++line) {
-    const std::size_t newline = rest.find('\n');
-    const std::string_view row = rest.substr(0, newline);
-    rest.remove_prefix(newline == std::string_view::npos ? rest.size() : newline + 1);
+  for (std::size_t line = 1; !text.empty(); ++line) {
+    const std::size_t newline = text.find('\n');
+    const std::string_view row = text.substr(0, newline);
+    text.remove_prefix(newline == std::string_view::npos ? text.size() : newline + 1);
     if (row.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const auto complain = [&](std::string what) {
       result.complaints.push_back({row_location(file, line), std::move(what)});

@@ -19,8 +19,10 @@ struct JsonRow {
   json::object object;
 };
 
-// Every line that is a JSON object; complaints about the others. Blank lines are none. Throws Error when the
-// file cannot be read.
+// Every line that is a JSON object; complaints about the others. Blank lines are none. `file` is what
+// complaints name.
+Dataset<JsonRow> parse_json_rows(std::string_view text, const std::filesystem::path& file);
+// Throws Error when the file cannot be read.
 Dataset<JsonRow> read_json_rows(const std::filesystem::path& file);
 
 // Takes the fields of a row one by one; what is wrong with the first that is not as expected is kept.

@@ -144,13 +144,7 @@ double score_against(const LongbenchTask& task, const LongbenchRow& row, std::st
   return 0.0;
 }
 
-// str.strip()
-std::string strip(std::string_view text) {
-  std::u32string all = to_code_points(text);
-  while (!all.empty() && is_python_space(all.back())) all.pop_back();
-  const auto begin = std::find_if_not(all.begin(), all.end(), is_python_space);
-  return to_utf8(std::u32string(begin, all.end()));
-}
+std::string strip(std::string_view text) { return to_utf8(python_strip(to_code_points(text))); }
 
 }  // namespace
 

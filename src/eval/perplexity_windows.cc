@@ -50,28 +50,19 @@ void replace_slashed_digits(std::u32string& text) {
     replace_all(text, std::u32string(U"/' ") + digit + U"/", U"/'[0-9]/");
 }
 
-std::u32string strip(std::u32string_view text) {
-  while (!text.empty() && is_python_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_python_space(text.back())) text.remove_suffix(1);
-  return std::u32string(text);
-}
-
 }  // namespace
 
 std::vector<PerplexityWindow> llama_windows(std::size_t num_tokens, std::size_t window, std::size_t stride) {
+  const bool is_disjoint = stride == 0;
+  const std::size_t step = is_disjoint ? window : stride;
+  const std::size_t length = window + stride / 2;
+  const std::size_t num_scored = is_disjoint ? window - 1 - window / 2 : std::min(stride, length - 1);
+  // With a stride the original leaves out a last window that would just fit.
+  const std::size_t rest = num_tokens < length ? 0 : num_tokens - length;
+  const std::size_t count = is_disjoint ? num_tokens / window : (rest + stride - 1) / stride;
   std::vector<PerplexityWindow> windows;
-  if (stride == 0) {
-    for (std::size_t begin = 0; begin + window <= num_tokens; begin += window)
-      windows.push_back({.begin = begin, .end = begin + window, .num_scored = window - 1 - window / 2});
-    return windows;
-  }
-  const std::size_t longer = window + stride / 2;
-  if (num_tokens < longer) return windows;
-  const std::size_t count = (num_tokens - longer + stride - 1) / stride;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t begin = i * stride;
-    windows.push_back({.begin = begin, .end = begin + longer, .num_scored = std::min(stride, longer - 1)});
-  }
+  for (std::size_t i = 0; i < count; ++i)
+    windows.push_back({.begin = i * step, .end = i * step + length, .num_scored = num_scored});
   return windows;
 }
 
@@ -111,14 +102,14 @@ std::vector<std::string> split_wikitext(std::string_view text) {
   const auto end_page = [&] {
     std::u32string page;
     for (std::size_t i = 0; i < lines.size(); ++i) page += (i > 0 ? U"\n" : U"") + lines[i];
-    if (!strip(page).empty()) pages.push_back(to_utf8(page));
+    if (!python_strip(page).empty()) pages.push_back(to_utf8(page));
     lines.clear();
   };
   for (std::u32string& line : python_split(to_code_points(text), U'\n')) {
     std::u32string heading = line;
     replace_all(heading, U"= = =", U"===");
     replace_all(heading, U"= =", U"==");
-    heading = strip(heading);
+    heading = std::u32string(python_strip(heading));
     if (heading.starts_with(U"= ") && heading.ends_with(U" =")) end_page();
     lines.push_back(std::move(line));
   }

@@ -103,6 +103,12 @@ std::u32string python_lower(std::u32string_view text) {
   return result;
 }
 
+std::u32string_view python_strip(std::u32string_view text) {
+  while (!text.empty() && is_python_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_python_space(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 std::vector<std::u32string> python_split(std::u32string_view text) {
   std::vector<std::u32string> words;
   std::size_t begin = 0;

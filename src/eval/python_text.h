@@ -21,6 +21,8 @@ bool is_python_digit(char32_t c);
 
 // str.lower(), the two rules that depend on more than one character included.
 std::u32string python_lower(std::u32string_view text);
+// str.strip() without arguments.
+std::u32string_view python_strip(std::u32string_view text);
 // str.split() without arguments.
 std::vector<std::u32string> python_split(std::u32string_view text);
 // str.split(separator).

@@ -478,6 +478,8 @@ std::unique_ptr<HttpClient::Timer> HttpClient::start_timer(std::chrono::nanoseco
   return std::make_unique<ClientTimer>(std::move(state));
 }
 
+void HttpClient::post(std::function<void()> task) { asio::post(impl_->core.io, std::move(task)); }
+
 void HttpClient::run() {
   impl_->core.io.restart();
   impl_->core.io.run();

@@ -1,7 +1,8 @@
 // HttpClient: HTTP/1.1, plain or under TLS, over Boost.Beast and Asio. One thread, thousands of calls at
 // once, bodies as they arrive. For `gossamer bench serve` and whatever else asks a server.
 //
-// Everything happens on the thread that is in run(); members are called there, or while nothing is in run().
+// Everything happens on the thread that is in run(); members but post() are called there, or while nothing is
+// in run().
 #pragma once
 
 #include <chrono>
@@ -98,7 +99,10 @@ class HttpClient {
   };
   std::unique_ptr<Timer> start_timer(std::chrono::nanoseconds delay, std::function<void()> callback);
 
-  // Until no call and no timer is left, or stop().
+  // From any thread: `task` runs on the one that is, or will be, in run().
+  void post(std::function<void()> task);
+
+  // Until no call, no timer and no task is left, or stop().
   void run();
   void stop();
 

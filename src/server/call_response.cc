@@ -130,4 +130,10 @@ json::value text_or_null(const std::string& text) {
 
 json::array ids_json(const std::vector<int32_t>& ids) { return json::array(ids.begin(), ids.end()); }
 
+json::array new_ids_json(const Choice& choice, std::size_t& num_told) {
+  const std::vector<int32_t>& ids = choice.token_ids();
+  const auto first = ids.begin() + static_cast<std::ptrdiff_t>(std::exchange(num_told, ids.size()));
+  return json::array(first, ids.end());
+}
+
 }  // namespace gossamer

@@ -130,5 +130,7 @@ inline constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";
 // Text of which a piece is empty is null.
 json::value text_or_null(const std::string& text);
 json::array ids_json(const std::vector<int32_t>& ids);
+// Of a stream: those of the choice's tokens that it has not told yet, and counts them as told.
+json::array new_ids_json(const Choice& choice, std::size_t& num_told);
 
 }  // namespace gossamer

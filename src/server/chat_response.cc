@@ -21,7 +21,8 @@ json::object call_json(const ToolCall& call) {
 ChatResponse::ChatResponse(const Tokenizer& tokenizer, ResponseOptions options, bool include_reasoning)
     : CallResponse(tokenizer, std::move(options)),
       include_reasoning_(include_reasoning),
-      cursors_(choices().size()) {}
+      cursors_(choices().size()),
+      num_ids_(choices().size()) {}
 
 // From content token number `first_token` on; null where nobody asked.
 json::value ChatResponse::logprobs_json(const Choice& choice, std::size_t first_token) const {
@@ -76,13 +77,15 @@ json::object ChatResponse::chunk(json::array choices) const {
 }
 
 void ChatResponse::append_chunk(std::string& out, std::size_t index, json::object delta, json::value logprobs,
-                                const std::string& finish_reason) const {
-  json::array choices;
-  choices.push_back(json::object{{"index", index},
-                                 {"delta", std::move(delta)},
-                                 {"logprobs", std::move(logprobs)},
-                                 {"finish_reason", text_or_null(finish_reason)}});
-  append_event(out, chunk(std::move(choices)));
+                                const std::string& finish_reason) {
+  json::object part = {{"index", index},
+                       {"delta", std::move(delta)},
+                       {"logprobs", std::move(logprobs)},
+                       {"finish_reason", text_or_null(finish_reason)}};
+  if (options().return_token_ids) part.emplace("token_ids", new_ids_json(choices()[index], num_ids_[index]));
+  json::array parts;
+  parts.push_back(std::move(part));
+  append_event(out, chunk(std::move(parts)));
 }
 
 // What is new of a choice; reasoning comes before content, both before calls.

@@ -22,11 +22,12 @@ class ChatResponse final : public CallResponse {
   json::value logprobs_json(const Choice& choice, std::size_t first_token) const;
   json::object chunk(json::array choices) const;
   void append_chunk(std::string& out, std::size_t index, json::object delta, json::value logprobs,
-                    const std::string& finish_reason) const;
+                    const std::string& finish_reason);
   void append_choice(std::string& out, std::size_t index);
 
   bool include_reasoning_;
   std::vector<ChoiceCursor> cursors_;  // of a stream
+  std::vector<std::size_t> num_ids_;   // that it has told
   bool has_begun_ = false;
   bool has_ended_ = false;
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -9,8 +10,22 @@
 
 namespace gossamer {
 
-CompletionResponse::CompletionResponse(const Tokenizer& tokenizer, ResponseOptions options, bool echo)
-    : CallResponse(tokenizer, std::move(options)), echo_(echo), streamed_(choices().size()) {}
+CompletionResponse::CompletionResponse(const Tokenizer& tokenizer, ResponseOptions options,
+                                       CompletionForm form)
+    : CallResponse(tokenizer, std::move(options)), form_(std::move(form)), streamed_(choices().size()) {}
+
+namespace {
+
+// JSON has no infinity and no NaN: null.
+json::array floats_json(const std::vector<float>& values) {
+  json::array out;
+  out.reserve(values.size());
+  for (const float value : values)
+    out.push_back(std::isfinite(value) ? json::value(short_double(value)) : json::value(nullptr));
+  return out;
+}
+
+}  // namespace
 
 json::object CompletionResponse::head() const {
   return {{"id", "cmpl-" + options().id},
@@ -21,7 +36,7 @@ json::object CompletionResponse::head() const {
 
 CompletionResponse::Echo CompletionResponse::echo_of(std::size_t prompt) const {
   Echo echo;
-  if (!echo_) return echo;
+  if (!form_.echo) return echo;
   PlainStream stream(tokenizer(), {});
   const auto take = [&](const PlainPiece& piece) {
     echo.begins.insert(echo.begins.end(), static_cast<std::size_t>(piece.num_tokens), echo.text.size());
@@ -38,7 +53,7 @@ json::value CompletionResponse::logprobs_json(const Choice& choice, std::size_t 
                                               std::size_t content_begin, std::size_t first_token,
                                               CharacterCounter& counter) const {
   if (options().top_logprobs < 0) return nullptr;
-  CompletionLogprobs lists(tokenizer());
+  CompletionLogprobs lists(tokenizer(), form_.tokens_as_ids);
   if (echo != nullptr) {
     const std::vector<TokenLogprobs>& known = prompt_logprobs(prompt);
     for (std::size_t i = 0; i < echo->begins.size(); ++i) {
@@ -71,6 +86,7 @@ json::object CompletionResponse::to_json() const {
         out.emplace("token_ids", ids_json(choice.token_ids()));
         out.emplace("prompt_token_ids", ids_json(options().prompts[prompt]));
       }
+      if (!form_.hidden.empty()) out.emplace("hidden_states", floats_json(*form_.hidden[prompt]));
       choices_out.push_back(std::move(out));
     }
   }
@@ -98,6 +114,10 @@ void CompletionResponse::append_choice(std::string& out, std::size_t index) {
                        {"logprobs", logprobs_json(choice, prompt, first, streamed.echo_bytes,
                                                   delta.first_token, streamed.counter)},
                        {"finish_reason", delta.finished ? json::value(choice.finish_reason()) : nullptr}};
+  if (options().return_token_ids) {
+    part.emplace("token_ids", new_ids_json(choice, streamed.num_ids));
+    if (first != nullptr) part.emplace("prompt_token_ids", ids_json(options().prompts[prompt]));
+  }
   json::object chunk = head();
   json::array parts;
   parts.push_back(std::move(part));

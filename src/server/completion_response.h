@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,10 +11,17 @@
 
 namespace gossamer {
 
+// What a completion's response has beside what every call's has.
+struct CompletionForm {
+  bool echo = false;           // the prompt is the beginning of the text
+  bool tokens_as_ids = false;  // in logprobs
+  // Of each prompt, filled in when the call is done; none where nobody asked.
+  std::vector<std::shared_ptr<const std::vector<float>>> hidden = {};
+};
+
 class CompletionResponse final : public CallResponse {
  public:
-  // `echo`: the prompt is the beginning of the text.
-  CompletionResponse(const Tokenizer& tokenizer, ResponseOptions options, bool echo);
+  CompletionResponse(const Tokenizer& tokenizer, ResponseOptions options, CompletionForm form);
 
   json::object to_json() const override;
   std::string take_events() override;
@@ -27,6 +35,7 @@ class CompletionResponse final : public CallResponse {
   struct Streamed {
     ChoiceCursor cursor;
     CharacterCounter counter;
+    std::size_t num_ids = 0;     // of Choice::token_ids
     bool has_echo = false;       // it was sent
     std::size_t echo_bytes = 0;  // of it
   };
@@ -38,7 +47,7 @@ class CompletionResponse final : public CallResponse {
                             CharacterCounter& counter) const;
   void append_choice(std::string& out, std::size_t index);
 
-  bool echo_;
+  CompletionForm form_;
   std::vector<Streamed> streamed_;  // of choices()
   bool has_ended_ = false;
 };

@@ -11,10 +11,11 @@
 
 namespace gossamer {
 
+double short_double(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
+
 double json_logprob(float logprob) {
   constexpr double kImpossible = -9999.0;
-  if (!std::isfinite(logprob)) return kImpossible;
-  return std::max(kImpossible, std::strtod(fmt::format("{}", logprob).c_str(), nullptr));
+  return std::isfinite(logprob) ? std::max(kImpossible, short_double(logprob)) : kImpossible;
 }
 
 namespace {
@@ -48,8 +49,12 @@ json::object chat_logprob(const Tokenizer& tokenizer, const TokenLogprobs& token
   return out;
 }
 
+std::string CompletionLogprobs::name(int32_t id) const {
+  return as_ids_ ? fmt::format("token_id:{}", id) : token_key(tokenizer_, id);
+}
+
 void CompletionLogprobs::add(int32_t id, const TokenLogprobs* logprobs, int64_t text_offset) {
-  tokens_.emplace_back(token_key(tokenizer_, id));
+  tokens_.emplace_back(name(id));
   text_offset_.emplace_back(text_offset);
   if (logprobs == nullptr) {
     token_logprobs_.emplace_back(nullptr);
@@ -60,8 +65,8 @@ void CompletionLogprobs::add(int32_t id, const TokenLogprobs* logprobs, int64_t 
   // The most likely ones, and the token itself where it is none of them.
   json::object top;
   for (const TokenLogprobs::Entry& entry : logprobs->top)
-    top.emplace(token_key(tokenizer_, entry.id), json_logprob(entry.logprob));
-  top.emplace(token_key(tokenizer_, id), json_logprob(logprobs->token.logprob));
+    top.emplace(name(entry.id), json_logprob(entry.logprob));
+  top.emplace(name(id), json_logprob(logprobs->token.logprob));
   top_logprobs_.push_back(std::move(top));
 }
 

@@ -13,8 +13,10 @@
 
 namespace gossamer {
 
-// JSON has no infinity: a token that cannot come gets what OpenAI's API gives for it. Of the doubles that
-// round to the float the one with the fewest digits, which is all that the float knows.
+// Of the doubles that round to the float the one with the fewest digits, which is all that the float knows.
+double short_double(float value);
+
+// JSON has no infinity: a token that cannot come gets what OpenAI's API gives for it.
 double json_logprob(float logprob);
 
 // An element of a chat choice's logprobs.content: {"token", "logprob", "bytes", "top_logprobs": [...]}. A
@@ -24,7 +26,8 @@ json::object chat_logprob(const Tokenizer& tokenizer, const TokenLogprobs& token
 // The logprobs of a completion: lists over its tokens.
 class CompletionLogprobs {
  public:
-  explicit CompletionLogprobs(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // `as_ids`: tokens are named "token_id:5", as vLLM does it.
+  CompletionLogprobs(const Tokenizer& tokenizer, bool as_ids) : tokenizer_(tokenizer), as_ids_(as_ids) {}
 
   // `logprobs`: absent for a prompt's first token, which nothing predicts. `text_offset` in characters.
   void add(int32_t id, const TokenLogprobs* logprobs, int64_t text_offset);
@@ -33,7 +36,10 @@ class CompletionLogprobs {
   json::object to_json() &&;
 
  private:
+  std::string name(int32_t id) const;
+
   const Tokenizer& tokenizer_;
+  bool as_ids_;
   json::array tokens_;
   json::array token_logprobs_;
   json::array top_logprobs_;

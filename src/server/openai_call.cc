@@ -1,7 +1,10 @@
 #include "server/openai_call.h"
 
+#include <memory>
 #include <random>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "server/chat_prompt.h"
 #include "server/chat_response.h"
@@ -71,6 +74,18 @@ ApiResult<PreparedCall> prepare_chat(const json::value& body, const ServedModel&
   return prepared;
 }
 
+// Where the final norm's output at the prompt's last token will be. The engine's thread writes it before it
+// gives the outputs that complete the response. [hidden_dim]
+std::shared_ptr<const std::vector<float>> keep_hidden(Request& request) {
+  auto hidden = std::make_shared<std::vector<float>>();
+  request.on_prompt_logits = [hidden, last = static_cast<int64_t>(request.prompt.size()) - 1](
+                                 int64_t position, std::span<const float> /*logits*/,
+                                 std::span<const float> of_position) {
+    if (position == last) hidden->assign(of_position.begin(), of_position.end());
+  };
+  return hidden;
+}
+
 ApiResult<PreparedCall> prepare_completion(const json::value& body, const ServedModel& model,
                                            const CallIdentity& identity) {
   ApiResult<CompletionRequest> parsed = parse_completion_request(body);
@@ -87,11 +102,13 @@ ApiResult<PreparedCall> prepare_completion(const json::value& body, const Served
   if (!call.ok()) return call;
   PreparedCall prepared = std::move(call).value();
   constraint.value().apply_to(prepared.requests);
-  if (request.echo) {
-    for (Request& asked : prepared.requests) asked.prompt_logprobs = request.common.top_logprobs;
+  CompletionForm form = {.echo = request.echo, .tokens_as_ids = request.tokens_as_ids};
+  for (Request& asked : prepared.requests) {
+    if (request.echo) asked.prompt_logprobs = request.common.top_logprobs;
+    if (request.hidden_states) form.hidden.push_back(keep_hidden(asked));
   }
   prepared.response =
-      std::make_unique<CompletionResponse>(*model.tokenizer, std::move(response), request.echo);
+      std::make_unique<CompletionResponse>(*model.tokenizer, std::move(response), std::move(form));
   return prepared;
 }
 

@@ -216,10 +216,15 @@ CompletionRequest read_completion(const json::value& value) {
   refuse(body, kRefusedInCompletions);
   request.echo = body.boolean("echo").value_or(false);
   request.guided = read_guided_output(body);
-  // With echo it makes sense to ask for the prompt's log-probabilities alone.
+  request.tokens_as_ids = body.boolean("return_tokens_as_token_ids").value_or(false);
+  request.hidden_states = body.boolean("return_hidden_states").value_or(false);
+  if (request.hidden_states && request.common.stream)
+    body.fail("return_hidden_states", "nothing, since stream is true");
+  // It makes sense to ask for the prompt's log-probabilities, or hidden states, alone.
+  const bool may_have_none = request.echo || request.hidden_states;
   constexpr int64_t kDefaultTokens = 16;
   request.common.max_tokens =
-      body.integer("max_tokens", {.min = request.echo ? 0 : 1}).value_or(kDefaultTokens);
+      body.integer("max_tokens", {.min = may_have_none ? 0 : 1}).value_or(kDefaultTokens);
   if (const auto top = body.integer("logprobs", {.min = 0, .max = kMaxTopLogprobs}))
     request.common.top_logprobs = static_cast<int>(*top);
 

@@ -98,6 +98,8 @@ struct CompletionRequest {
   CommonFields common;
   std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;  // at least one
   bool echo = false;
+  bool tokens_as_ids = false;  // logprobs name tokens "token_id:5" (return_tokens_as_token_ids)
+  bool hidden_states = false;  // of each prompt's last token (return_hidden_states)
   GuidedOutput guided;
 };
 

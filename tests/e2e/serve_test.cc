@@ -4,16 +4,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <chrono>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <string>
-#include <thread>
 
 #include "base/json.h"
 #include "http/http_client.h"
-#include "tests/checkpoint/test_folder.h"
+#include "tests/e2e/demo_server.h"
 #include "tests/e2e/program.h"
 
 namespace gossamer::test {
@@ -23,41 +20,18 @@ using testing::HasSubstr;
 
 class ServeTest : public testing::Test {
  protected:
-  void start(Arguments options = {}) {
-    Arguments arguments = {"serve",           "demo", "--port",     "0",
-                           "--max-model-len", "2048", "--log-file", log_path()};
-    arguments.insert(arguments.end(), options.begin(), options.end());
-    server_.emplace(arguments);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (log().find("ready") == std::string::npos) {
-      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << log();
-      ASSERT_FALSE(server_->has_ended()) << log();
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    const std::string text = log();
-    const std::size_t begin = text.find("http://");
-    url_ = text.substr(begin, text.find('\n', begin) - begin);
-  }
-
-  std::string log_path() const { return folder_.path() / "log"; }
-  std::string log() const {
-    std::ifstream file(log_path());
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
+  void start(const Arguments& options = {}) { server_.emplace(options); }
+  std::string log() const { return server_->log(); }
 
   HttpResponse ask(const std::string& method, const std::string& path, const std::string& body = {}) {
     HttpClient client({});
-    const auto url = HttpUrl::parse(url_ + path);
+    const auto url = HttpUrl::parse(server_->url() + path);
     const auto response = fetch(client, {.method = method, .url = url.value(), .body = body});
     EXPECT_TRUE(response.ok()) << path;
     return response.ok() ? response.value() : HttpResponse{.status = 0};
   }
 
-  TestFolder folder_;
-  std::optional<BackgroundProgram> server_;
-  std::string url_;
+  std::optional<DemoServer> server_;
 };
 
 constexpr const char* kQuestion = R"({"model": "demo", "temperature": 0,
@@ -74,7 +48,7 @@ TEST_F(ServeTest, AnswersAndEndsWhenTold) {
   EXPECT_EQ(ask("GET", "/health/ready").status, 200);
   EXPECT_THAT(ask("GET", "/").body, HasSubstr("<!doctype html"));
   EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("gossamer_time_to_first_token_seconds_count 1"));
-  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+  EXPECT_EQ(server_->program().end_by(SIGTERM), 0);
   EXPECT_THAT(log(), HasSubstr("stopped"));
   EXPECT_THAT(log(), testing::Not(HasSubstr("capital")));
 }
@@ -104,13 +78,13 @@ TEST_F(ServeTest, AStreamIsTheAnswerInPieces) {
 TEST_F(ServeTest, BearsClientsThatVanishAndThoseThatSendGarbage) {
   start({"--max-num-seqs", "8"});
   const ProgramRun load =
-      run_program({"bench", "serve", "--url", url_, "--concurrency", "32", "--num-requests", "200",
+      run_program({"bench", "serve", "--url", server_->url(), "--concurrency", "32", "--num-requests", "200",
                    "--max-tokens", "24", "--vanish", "0.2", "--garbage", "0.1", "--check-repeat"});
   EXPECT_EQ(load.exit_code, 0) << load.out << load.err;
   EXPECT_THAT(log(), testing::Not(HasSubstr("status=5")));
   const json::value health = parse_json(ask("GET", "/health").body, "health");
   EXPECT_EQ(health.at("calls"), 0);
-  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+  EXPECT_EQ(server_->program().end_by(SIGTERM), 0);
 }
 
 }  // namespace
