@@ -126,7 +126,9 @@ CheckResult deadlines_are_kept(Deployment& deployment) {
   const Clock::time_point start = Clock::now();
   const Reply reply = deployment.post(kCompletions, endless(deployment), {{"X-Request-Timeout", "0.2"}});
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  if (reply.ok()) skip("the longest answer that fits took {:.2f} s: too short for a deadline", seconds);
+  constexpr double kMuchLater = 1.0;
+  if (reply.ok() && seconds < kMuchLater)
+    skip("the longest answer that fits took {:.2f} s: too short for a deadline", seconds);
   expect_error(reply, "a deadline of 0.2 s", 408);
   return {.reason = fmt::format("0.2 s: 408 after {:.2f} s", seconds), .figures = {{"seconds", seconds}}};
 }
