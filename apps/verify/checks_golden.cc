@@ -177,7 +177,7 @@ constexpr const char* kReferenceText =
 constexpr std::size_t kReferenceTokens = 224;
 
 CheckResult kernels_are_the_reference(Deployment& deployment) {
-  constexpr double kOperationsPerSecond = 1e8;
+  constexpr double kOperationsPerSecond = 5e8;
   if (deployment.local() == nullptr) skip("the model is not in this process");
   std::vector<int32_t> ids = deployment.encode(kReferenceText);
   if (ids.size() > kReferenceTokens) ids.resize(kReferenceTokens);

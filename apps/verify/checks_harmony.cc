@@ -124,7 +124,9 @@ CheckResult conversation_becomes_harmony(Deployment& deployment) {
               fmt::format("reasoning, call and result in {} tokens; then: {}", ids.size(), shown(content))};
 }
 
-// What a model said, given back as the API has it, is again what it said, token by token.
+// What a model said, given back as the API has it, stands in the next prompt: behind all that was there,
+// reasoning and call to the letter. (Not token by token: the format lets a call's recipient stand in two
+// places.)
 CheckResult answer_goes_back_as_it_came(Deployment& deployment) {
   if (!deployment.is_harmony() || !deployment.is_ours()) skip("the endpoint tells no tokens of Harmony");
   json::array messages = conversation("What is the weather like in Paris?");
@@ -146,17 +148,24 @@ CheckResult answer_goes_back_as_it_came(Deployment& deployment) {
   second["return_token_ids"] = true;
   const Reply answer = deployment.post(kChat, second);
   expect(answer.ok(), "{}: expected an answer to the tool's result, found {}", kChat, answer.describe());
-  std::vector<int32_t> expected = ids_at(call.json, "/prompt_token_ids");
-  for (const int32_t token : ids_at(call.json, "/choices/0/token_ids")) expected.push_back(token);
+  const std::vector<int32_t> before = ids_at(call.json, "/prompt_token_ids");
   const std::vector<int32_t> prompt = ids_at(answer.json, "/prompt_token_ids");
-  std::size_t num_same = 0;
-  while (num_same < std::min(expected.size(), prompt.size()) && prompt[num_same] == expected[num_same])
-    ++num_same;
-  expect(num_same == expected.size(),
-         "expected the next prompt to begin with the {} tokens that there were, found another one at {}",
-         expected.size(), num_same);
-  return {.reason = fmt::format("{} tokens of prompt and call begin the next prompt of {}", expected.size(),
-                                prompt.size())};
+  expect(!before.empty() && prompt.size() > before.size() &&
+             std::equal(before.begin(), before.end(), prompt.begin()),
+         "expected the next prompt to begin with the {} tokens of the one before, found another beginning",
+         before.size());
+  const std::string added =
+      deployment.decode({prompt.begin() + static_cast<std::ptrdiff_t>(before.size()), prompt.end()});
+  const std::string reasoning = reasoning_of(call.json, "/choices/0/message");
+  const std::string arguments =
+      text_at(call.json, "/choices/0/message/tool_calls/0/function/arguments").value_or("");
+  for (const std::string& said : {reasoning, std::string("to=functions.get_weather"), arguments}) {
+    expect(added.find(said) != std::string::npos, "expected {} in the next prompt, found {}", shown(said),
+           shown(added));
+  }
+  return {.reason =
+              fmt::format("{} tokens begin the next prompt of {}; reasoning and call are in it to the letter",
+                          before.size(), prompt.size())};
 }
 
 }  // namespace

@@ -220,12 +220,8 @@ Subject& Deployment::subject() {
 }
 
 void Deployment::find_model() {
-  const Reply reply = get("/v1/models");
-  if (!reply.ok())
-    throw Error("{}/v1/models: expected the models that are served, found {}", endpoint_->url(),
-                reply.describe());
-  const Result<std::vector<EndpointModel>, std::string> models = read_models(reply.body);
-  if (!models.ok()) throw Error("{}/v1/models: {}", endpoint_->url(), models.error());
+  const Result<std::vector<EndpointModel>, std::string> models = endpoint_->models(*client_);
+  if (!models.ok()) throw Error("{}", models.error());
   const std::string& wanted = options_.subject->endpoint.model;
   const auto has_name = [&](const EndpointModel& model) { return wanted.empty() || model.id == wanted; };
   const auto found = std::find_if(models.value().begin(), models.value().end(), has_name);
@@ -234,7 +230,7 @@ void Deployment::find_model() {
                 models.value().front().id);
   model_ = found->id;
   max_model_len_ = found->max_model_len;
-  is_ours_ = text_at(reply.json, "/data/0/owned_by") == "gossamer";
+  is_ours_ = text_at(get("/v1/models").json, "/data/0/owned_by") == "gossamer";
 }
 
 // What GPT-OSS's tokenizer makes of a conversation shows whether it is written as Harmony.

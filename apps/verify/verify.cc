@@ -17,6 +17,7 @@
 #include "apps/verify/verify_commands.h"
 #include "apps/verify/verify_run.h"
 #include "base/error.h"
+#include "eval/golden_file.h"
 
 namespace gossamer::apps {
 namespace {
@@ -82,6 +83,8 @@ void run(const Options& options) {
     deployment_options.local = &options.subject.model;
     if (!is_synthetic(target)) read_folder(resolve_model_path(target), deployment_options);
   }
+  // A damaged one is an error at once, not a check that could not be made.
+  if (!deployment_options.golden.empty()) (void)read_golden_file(deployment_options.golden);
   Deployment deployment(deployment_options);
   VerifyReport report = {.target = target,
                          .about = fmt::format("model {} at {}{}", deployment.model(), deployment_options.url,
