@@ -7,15 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <ctime>
 #include <fstream>
 #include <map>
 #include <memory>
-#include <optional>
-#include <set>
-#include <sstream>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,11 +18,10 @@
 #include "apps/served_session.h"
 #include "apps/serving_options.h"
 #include "apps/session.h"
+#include "apps/session_model.h"
 #include "apps/terminal.h"
 #include "base/error.h"
-#include "base/system_memory.h"
 #include "http/http_server.h"
-#include "server/grammar_cache.h"
 #include "server/model_host.h"
 #include "server/server_log.h"
 #include "server/service.h"
@@ -38,19 +32,15 @@ namespace {
 
 struct Options {
   ModelOptions model;
-  ServingOptions serving;
+  SessionModelOptions session;
   HttpServerOptions http;
-  std::vector<std::string> served_names;
   std::vector<std::string> api_keys;
   std::string api_key_file;
   std::vector<std::string> admin_keys;
   std::string admin_key_file;
-  int64_t max_waiting_requests = 1024;
-  int64_t max_waiting_tokens = 4'000'000;
   double request_timeout = 0.0;
   double queue_timeout = 0.0;
   double shutdown_timeout = 60.0;
-  std::string current_date = "none";
   int tensor_parallel_size = 1;
   std::string log_file;
   LogFormat log_format = LogFormat::kText;
@@ -70,90 +60,7 @@ void read_keys(const std::string& path, std::vector<std::string>& keys) {
   if (keys.size() == before) throw Error("{}: expected a key a line, found none", path);
 }
 
-std::optional<std::string> date_of(const std::string& option) {
-  if (option == "none") return std::nullopt;
-  if (option != "today") return option;
-  const std::time_t now = std::time(nullptr);
-  std::tm local = {};
-  localtime_r(&now, &local);
-  return fmt::format("{:04}-{:02}-{:02}", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
-}
-
 bool is_loopback(const std::string& host) { return host.starts_with("127.") || host == "::1"; }
-
-// A model folder that was opened and checked; load() plans the memory that is there by then.
-class SessionModel final : public OpenedModel {
- public:
-  SessionModel(const Options& options, const ModelOptions& model, ServerLog& log)
-      : options_(options), log_(log), session_(std::make_shared<Session>(model)) {
-    (void)session_->require_tokenizer();
-    const Precision& precision = session_->folder().precision;
-    for (const ResolvedMatrix& matrix : session_->folder().matrices) {
-      formats_.emplace(format_info(precision.format_of(matrix)).name);
-      activations_.emplace(dtype_name(precision.activation_of(matrix)));
-    }
-    kv_cache_ = dtype_name(precision.kv_cache);
-  }
-
-  std::string name() const override { return session_->options().model; }
-
-  // Throws Error when the model does not fit into the memory that is there now.
-  void plan() { plan_ = plan_serving(*session_, options_.serving); }
-
-  std::shared_ptr<ServedEngine> load(const LoadProgressSink& progress) override {
-    if (!plan_) plan();
-    const MemoryPlan plan = *plan_;
-    EngineSettings settings = serving_settings(options_.serving);
-    settings.max_waiting_requests = options_.max_waiting_requests;
-    settings.max_waiting_tokens = options_.max_waiting_tokens;
-    session_->load(plan, settings, progress);
-    auto served = std::make_shared<ServedEngine>();
-    auto owner = std::make_shared<std::pair<std::shared_ptr<Session>, GrammarCache>>(
-        std::piecewise_construct, std::forward_as_tuple(session_),
-        std::forward_as_tuple(session_->require_tokenizer()));
-    owner->second.warm();
-    served->model = served_model(*session_, owner->second, options_.served_names);
-    served->model.date = date_of(options_.current_date);
-    served->engine = &session_->engine();
-    served->created = static_cast<int64_t>(std::time(nullptr));
-    describe(plan, *served);
-    served->owner = owner;
-    served->thread = std::make_unique<EngineThread>(*served->engine);
-    return served;
-  }
-
- private:
-  void describe(const MemoryPlan& plan, const ServedEngine& served) const {
-    const EngineLimits& limits = plan.limits;
-    log_.note(fmt::format("model: {} ({}), called {}, loaded in {:.1f} s", name(),
-                          session_->info().architecture, fmt::join(served.model.names, ", "),
-                          session_->load_seconds()));
-    log_.note(fmt::format("formats: weights {}; activations {}, KV cache {}", fmt::join(formats_, ", "),
-                          fmt::join(activations_, ", "), kv_cache_));
-    // A line for the machine, then one for each format; those that this model has.
-    std::istringstream kernels(session_->backend().describe());
-    std::string line;
-    for (bool is_first = true; std::getline(kernels, line); is_first = false) {
-      std::string format;
-      std::istringstream(line) >> format;
-      if (is_first || formats_.contains(format)) log_.note("kernels: " + line);
-    }
-    log_.note(fmt::format("memory: weights {}, KV cache {} for {}, workspace {}", format_bytes(plan.weights),
-                          format_bytes(plan.kv), count_tokens(limits.kv_cache_tokens),
-                          format_bytes(plan.workspace)));
-    log_.note(fmt::format("limits: {} a sequence, {} sequences at once, {} requests waiting",
-                          count_tokens(limits.max_model_len), limits.max_num_seqs,
-                          options_.max_waiting_requests));
-  }
-
-  const Options& options_;
-  ServerLog& log_;
-  std::shared_ptr<Session> session_;
-  std::set<std::string, std::less<>> formats_;  // of the weights
-  std::set<std::string, std::less<>> activations_;
-  std::string kv_cache_;
-  std::optional<MemoryPlan> plan_;
-};
 
 // {"model": "...", "weights": "w8", ...}: what is not said is as on the command line.
 ModelOptions model_options(const Options& options, const json::object& request) {
@@ -199,7 +106,7 @@ void run(Options& options) {
   read_keys(options.api_key_file, options.api_keys);
   read_keys(options.admin_key_file, options.admin_keys);
   ServerLog log(options.log_file, options.log_format);
-  auto model = std::make_unique<SessionModel>(options, options.model, log);
+  auto model = std::make_unique<SessionModel>(options.model, options.session, log);
   model->plan();
 
   ModelHost host;
@@ -213,7 +120,8 @@ void run(Options& options) {
                    .page_gzip = chat_page_gzip(),
                    .open_model =
                        [&](const json::object& request) {
-                         return std::make_unique<SessionModel>(options, model_options(options, request), log);
+                         return std::make_unique<SessionModel>(model_options(options, request),
+                                                               options.session, log);
                        }},
                   host, log);
   options.http.make_error = Service::make_http_error;
@@ -294,12 +202,12 @@ void add_http_options(CLI::App& command, Options& options) {
 
 void add_operation_options(CLI::App& command, Options& options) {
   command
-      .add_option("--max-waiting-requests", options.max_waiting_requests,
+      .add_option("--max-waiting-requests", options.session.max_waiting_requests,
                   "Beyond so many in the queue a request is refused with 429 before anything is computed")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->capture_default_str();
   command
-      .add_option("--max-waiting-tokens", options.max_waiting_tokens,
+      .add_option("--max-waiting-tokens", options.session.max_waiting_tokens,
                   "The same for the tokens of their prompts, all together")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->capture_default_str();
@@ -321,7 +229,7 @@ void add_operation_options(CLI::App& command, Options& options) {
       ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   command
-      .add_option("--current-date", options.current_date,
+      .add_option("--current-date", options.session.current_date,
                   "The date that a chat model is told: none (answers do not depend on the day), today, or "
                   "YYYY-MM-DD")
       ->capture_default_str();
@@ -344,8 +252,8 @@ void add_serve(CLI::App& program) {
   add_model_options(*command, options->model,
                     "a request that could become longer is refused. Default: 16384, or the model's limit, or "
                     "what fits");
-  add_serving_options(*command, options->serving);
-  add_served_names(*command, options->served_names);
+  add_serving_options(*command, options->session.serving);
+  add_served_names(*command, options->session.served_names);
   command
       ->add_option("--tensor-parallel-size", options->tensor_parallel_size,
                    "Ranks that share a model: 1, until there are more")

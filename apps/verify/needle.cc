@@ -129,12 +129,16 @@ Hay read_folder(const std::filesystem::path& folder, const std::string& option, 
           .text = Haystack(texts)};
 }
 
+Hay read_own_hay() {
+  return read_folder(find_beside_program("haystack", "share/haystack"), "the haystack",
+                     "Gossamer's own essays");
+}
+
 Hay read_hay(const Options& options) {
   if (!options.haystack.empty()) return read_folder(options.haystack, "--haystack", options.haystack);
   if (options.needle.task.kind == NeedleKind::kPasskey)
     return {.about = "llama.cpp's nonsense", .text = Haystack({kPasskeyHay})};
-  return read_folder(find_beside_program("haystack", "share/haystack"), "the haystack",
-                     "Gossamer's own essays");
+  return read_own_hay();
 }
 
 void write_reports(const Options& options, const NeedleReport& report) {
@@ -230,6 +234,8 @@ void run(Options& options) {
 }
 
 }  // namespace
+
+Haystack own_haystack() { return read_own_hay().text; }
 
 void add_verify_needle(CLI::App& verify) {
   CLI::App* command = verify.add_subcommand(

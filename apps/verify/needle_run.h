@@ -48,6 +48,9 @@ struct NeedleRun {
   double recall() const;
 };
 
+// The essays that come with the program. Throws Error when they are not there.
+Haystack own_haystack();
+
 // Asks all cells, short prompts first, and calls `on_cell` (from the same thread) after each. Ends early when
 // the subject is stopped or cannot answer any more. Throws Error, after one short question, where a prompt
 // cannot be made.

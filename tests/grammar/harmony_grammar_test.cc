@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "grammar/machine.h"
+#include "grammar/schema_validator.h"
 #include "tests/grammar/grammar_testing.h"
-#include "tests/grammar/schema_validator.h"
 
 namespace gossamer {
 namespace {

@@ -9,9 +9,9 @@
 #include <fstream>
 #include <thread>
 
+#include "grammar/schema_validator.h"
 #include "tests/grammar/grammar_testing.h"
 #include "tests/grammar/sample_schemas.h"
-#include "tests/grammar/schema_validator.h"
 
 namespace gossamer {
 namespace {

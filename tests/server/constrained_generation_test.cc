@@ -20,12 +20,12 @@
 #include <unordered_map>
 #include <vector>
 
+#include "grammar/schema_validator.h"
 #include "server/constraints.h"
 #include "server/grammar_cache.h"
 #include "server/openai_call.h"
 #include "tests/engine/engine_rig.h"
 #include "tests/grammar/sample_schemas.h"
-#include "tests/grammar/schema_validator.h"
 #include "tests/server/server_testing.h"
 #include "tests/text/text_fixtures.h"
 #include "text/harmony_reference.h"

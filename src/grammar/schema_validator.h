@@ -1,5 +1,5 @@
-// A JSON Schema validator for the tests: what the grammars of src/grammar promise is checked by code that
-// shares nothing with them. Formats are left to the tests of formats.
+// A JSON Schema validator for `gossamer verify` and the tests: what the grammars of this room promise is
+// checked by code that shares nothing with them. Formats are left to the tests of formats.
 #pragma once
 
 #include <string>

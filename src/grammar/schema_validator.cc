@@ -1,4 +1,4 @@
-#include "tests/grammar/schema_validator.h"
+#include "grammar/schema_validator.h"
 
 #include <algorithm>
 #include <cmath>
