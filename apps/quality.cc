@@ -165,6 +165,7 @@ Report compare(const ModelOptions& chosen, const TokenLists& lists, int64_t numb
   SpillFile spill(static_cast<uint64_t>(report.num_tokens * numbers_per_token) * sizeof(float));
   ModelOptions as_stored = chosen;
   as_stored.precision = {};
+  as_stored.profile = {};  // of the chosen precision
   run_model(
       as_stored, lists, "running as stored",
       [&](const std::string&, const ObservedRows& y) {
