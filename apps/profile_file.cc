@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <utility>
 
@@ -34,6 +35,14 @@ ProfileFile::ProfileFile(const ProfileOptions& options, std::string model, int n
 }
 
 ProfileFile::~ProfileFile() {
+  try {
+    write();
+  } catch (const std::exception& error) {  // out of memory: the run itself stands
+    fmt::print(stderr, "gossamer: --profile {}: {}\n", path_, error.what());
+  }
+}
+
+void ProfileFile::write() const {
   const ProfileSummary summary = summarize(profiler_);
   std::ofstream file(path_, std::ios::binary);
   write_trace(profiler_, "gossamer " + model_, file);

@@ -30,6 +30,8 @@ class ProfileFile {
   Profiler& profiler() { return profiler_; }
 
  private:
+  void write() const;
+
   std::string path_;
   std::string model_;
   Profiler profiler_;

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -182,6 +184,15 @@ ModelOptions model_options(const Options& options, const json::object& request) 
   return model;
 }
 
+// A profile that another model must not write over: "profile.json" is "profile.2.json" of the second.
+std::string numbered_path(const std::string& path, int number) {
+  if (path.empty()) return path;
+  const std::filesystem::path name(path);
+  return (name.parent_path() /
+          fmt::format("{}.{}{}", name.stem().string(), number, name.extension().string()))
+      .string();
+}
+
 // False: a signal came.
 bool wait_unless_interrupted(const InterruptFlag& interrupt, std::chrono::milliseconds time) {
   pollfd poll_fd = {.fd = interrupt.fd(), .events = POLLIN, .revents = 0};
@@ -202,6 +213,7 @@ void run(Options& options) {
   model->plan();
 
   ModelHost host;
+  std::atomic<int> num_models{1};
   Service service({.version = GOSSAMER_VERSION,
                    .api_keys = options.api_keys,
                    .admin_keys = options.admin_keys,
@@ -212,7 +224,9 @@ void run(Options& options) {
                    .page_gzip = chat_page_gzip(),
                    .open_model =
                        [&](const json::object& request) {
-                         return std::make_unique<SessionModel>(options, model_options(options, request), log);
+                         ModelOptions other = model_options(options, request);
+                         other.profile.path = numbered_path(other.profile.path, ++num_models);
+                         return std::make_unique<SessionModel>(options, other, log);
                        }},
                   host, log);
   options.http.make_error = Service::make_http_error;

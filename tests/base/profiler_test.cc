@@ -50,9 +50,15 @@ TEST(Profiler, SpansLieInLayersAndLayersInSteps) {
   ASSERT_EQ(events.size(), 3U * 7);
   for (const test::TraceEvent& event : events) {
     const std::string parent = test::parent_category(events, event);
-    if (event.category == "step") EXPECT_EQ(parent, "");
-    if (event.category == "section") EXPECT_EQ(parent, "step");
-    if (event.category == "operation") EXPECT_EQ(parent, "section");
+    if (event.category == "step") {
+      EXPECT_EQ(parent, "");
+    }
+    if (event.category == "section") {
+      EXPECT_EQ(parent, "step");
+    }
+    if (event.category == "operation") {
+      EXPECT_EQ(parent, "section");
+    }
   }
   EXPECT_EQ(events[0].number("tokens"), 3);
   EXPECT_EQ(events[4].name, "layer 1");
@@ -82,7 +88,9 @@ TEST(Profiler, TellsWhatDidNotFitAndCountsItAllTheSame) {
   EXPECT_EQ(summary.num_dropped, 4 * 7 - 10);
   for (const ProfileRow& row : summary.operations) {
     EXPECT_EQ(row.total.count, 8) << row.name;
-    if (row.name == name_of(7)) EXPECT_EQ(row.total.cost.bytes, 80);
+    if (row.name == name_of(7)) {
+      EXPECT_EQ(row.total.cost.bytes, 80);
+    }
   }
 }
 
@@ -143,7 +151,9 @@ TEST(ProfiledPool, EveryTaskIsInOnePartOfItsOperation) {
     EXPECT_LE(operations[at].begin, event.begin);
     EXPECT_EQ(event.name, operations[at].name);
     tasks[at] += event.number("tasks");
-    if (event.thread != 1) EXPECT_GE(event.number("waited_us"), 0.0);
+    if (event.thread != 1) {
+      EXPECT_GE(event.number("waited_us"), 0.0);
+    }
   }
   for (std::size_t i = 0; i < tasks.size(); ++i) EXPECT_EQ(tasks[i], 20 + static_cast<double>(i % 2));
 }

@@ -22,7 +22,7 @@ namespace {
 constexpr int64_t kPrompt = 50;
 constexpr int64_t kNew = 4;
 
-struct Run {
+struct Recorded {
   std::vector<std::vector<float>> logits;  // of each position of the prompt
   std::vector<int32_t> tokens;
   std::vector<StepRecord> records;
@@ -32,13 +32,13 @@ struct Run {
 };
 
 // A prompt in one step, then kNew - 1 more.
-Run run_engine(const std::string& config, int num_threads, Profiler* profiler) {
+Recorded run_engine(const std::string& config, int num_threads, Profiler* profiler) {
   const test::TestFolder path;
   test::write_tiny_checkpoint(path.path(), config);
   const auto backend = create_backend({.name = "cpu", .num_threads = num_threads, .instruction_set = {}});
   ModelFolder folder = ModelFolder::open(path.path(), {});
   const CostModel cost(folder, *backend);
-  Run run;
+  Recorded run;
   // The final norm runs twice, for the head and for those who ask for hidden states.
   const ModelInfo info = folder.model->info();
   run.extra_bytes = static_cast<double>(info.hidden_dim) * sizeof(float) * (info.num_experts > 0 ? 1 : 2);
@@ -86,9 +86,9 @@ const std::vector<const char*> kConfigs = {test::kTinyGpt2, test::kTinyGptNeox, 
 
 TEST(ProfiledEngine, ComputesTheSameBits) {
   for (const char* config : kConfigs) {
-    const Run plain = run_engine(config, 2, nullptr);
+    const Recorded plain = run_engine(config, 2, nullptr);
     Profiler profiler(2, 10000);
-    const Run profiled = run_engine(config, 2, &profiler);
+    const Recorded profiled = run_engine(config, 2, &profiler);
     EXPECT_EQ(plain.tokens, profiled.tokens);
     EXPECT_EQ(plain.logits, profiled.logits);
     ASSERT_EQ(plain.logits.size(), static_cast<std::size_t>(kPrompt));
@@ -98,20 +98,30 @@ TEST(ProfiledEngine, ComputesTheSameBits) {
 
 TEST(ProfiledEngine, OperationsLieInLayersAndLayersInSteps) {
   Profiler profiler(2, 10000);
-  const Run run = run_engine(test::kTinyGptOss, 2, &profiler);
+  const Recorded run = run_engine(test::kTinyGptOss, 2, &profiler);
   const std::vector<test::TraceEvent> events = events_of(profiler);
   std::vector<std::string> sections;
   for (const test::TraceEvent& event : events) {
     const std::string parent = test::parent_category(events, event);
-    if (event.category == "step") EXPECT_EQ(parent, "");
+    if (event.category == "step") {
+      EXPECT_EQ(parent, "");
+    }
     if (event.category == "section") {
       EXPECT_EQ(parent, "step");
       if (sections.size() < 7) sections.push_back(event.name);
     }
-    if (event.category == "operation" && event.name != "sample") EXPECT_EQ(parent, "section") << event.name;
-    if (event.name == "sample") EXPECT_EQ(parent, "step");
-    if (event.category == "part" && event.thread == 1) EXPECT_EQ(parent, "operation");
-    if (event.category == "wait") EXPECT_EQ(parent, "operation");
+    if (event.category == "operation" && event.name != "sample") {
+      EXPECT_EQ(parent, "section") << event.name;
+    }
+    if (event.name == "sample") {
+      EXPECT_EQ(parent, "step");
+    }
+    if (event.category == "part" && event.thread == 1) {
+      EXPECT_EQ(parent, "operation");
+    }
+    if (event.category == "wait") {
+      EXPECT_EQ(parent, "operation");
+    }
   }
   EXPECT_EQ(sections, (std::vector<std::string>{"prepare", "embed", "layer 0", "layer 1", "layer 2", "head",
                                                 "finish"}));
@@ -120,7 +130,7 @@ TEST(ProfiledEngine, OperationsLieInLayersAndLayersInSteps) {
 TEST(ProfiledEngine, OperationsAddUpToTheCostModelsSteps) {
   for (const char* config : kConfigs) {
     Profiler profiler(1, 10000);
-    const Run run = run_engine(config, 1, &profiler);
+    const Recorded run = run_engine(config, 1, &profiler);
     const std::vector<test::TraceEvent> events = events_of(profiler);
     std::vector<double> bytes;
     std::vector<double> flops;
