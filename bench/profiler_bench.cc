@@ -1,20 +1,18 @@
-// What `--profile` costs: decoding with and without, turn by turn in one process, so that whatever else the
-// machine does meets both.
+// What `--profile` costs: decoding with and without, step by step in turn, so that whatever else the machine
+// does meets both; by wall clock and by the processor's time, which leaves out when others had it.
 //
-//     profiler_bench FOLDER|ARCH[:LAYERS] [THREADS [PAIRS [STEPS]]]
+//     profiler_bench FOLDER|ARCH[:LAYERS] [THREADS [PAIRS]]
 //
-// ARCH (gpt2, gpt-oss-20b, ... as `gossamer synth` has them) with random weights; of a pair each half runs
-// STEPS steps (default: a quarter of a second of them).
+// ARCH (gpt2, gpt-oss-20b, ... as `gossamer synth` has them) with random weights; a pair is a step with and
+// one without.
 #include <fmt/format.h>
-#include <sys/resource.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +20,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
+#include "base/error.h"
 #include "base/profile_report.h"
 #include "checkpoint/synth_architecture.h"
 #include "checkpoint/synth_checkpoint.h"
@@ -30,16 +29,24 @@
 namespace gossamer {
 namespace {
 
-struct Half {
-  double wall = 0.0;  // seconds a step
-  double user = 0.0;
-  double fastest = std::numeric_limits<double>::infinity();  // of the steps
+// Of one step, in seconds.
+struct StepTimes {
+  double wall = 0.0;
+  double processor = 0.0;  // of all threads
 };
 
-double user_seconds() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec) + 1e-6 * static_cast<double>(usage.ru_utime.tv_usec);
+double seconds_of(clockid_t clock) {
+  timespec time = {};
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+StepTimes timed_step(Engine& engine) {
+  const double processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+  const double wall = seconds_of(CLOCK_MONOTONIC);
+  engine.step();
+  return {.wall = seconds_of(CLOCK_MONOTONIC) - wall,
+          .processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor};
 }
 
 double median(std::vector<double> values) {
@@ -56,75 +63,57 @@ ModelFolder open(const std::string& model) {
       make_synth_checkpoint(describe_synth_architecture(model.substr(0, colon), layers), model), {});
 }
 
-Half run_half(Engine& engine, int64_t steps) {
-  using Clock = std::chrono::steady_clock;
-  Half half;
-  const double user = user_seconds();
-  const Clock::time_point start = Clock::now();
-  Clock::time_point last = start;
-  for (int64_t i = 0; i < steps; ++i) {
-    engine.step();
-    const Clock::time_point now = Clock::now();
-    half.fastest = std::min(half.fastest, std::chrono::duration<double>(now - last).count());
-    last = now;
+// One time of all steps with the profiler against those without.
+void report(const char* what, const std::vector<StepTimes>& off, const std::vector<StepTimes>& on,
+            double StepTimes::*time) {
+  std::vector<double> ratios;
+  std::vector<double> of_off;
+  std::vector<double> of_on;
+  for (std::size_t i = 0; i < off.size(); ++i) {
+    ratios.push_back(on[i].*time / (off[i].*time));
+    of_off.push_back(off[i].*time);
+    of_on.push_back(on[i].*time);
   }
-  half.wall = std::chrono::duration<double>(last - start).count() / static_cast<double>(steps);
-  half.user = (user_seconds() - user) / static_cast<double>(steps);
-  return half;
+  const double fastest_off = *std::min_element(of_off.begin(), of_off.end());
+  const double fastest_on = *std::min_element(of_on.begin(), of_on.end());
+  fmt::print(
+      "{:<15} on / off: median of pairs {:.4f}, medians {:.4f} ({:.1f} us off), fastest {:.4f} ({:.1f} us)\n",
+      what, median(ratios), median(of_on) / median(of_off), median(of_off) * 1e6, fastest_on / fastest_off,
+      fastest_off * 1e6);
 }
 
-int run(const std::string& model, int num_threads, int64_t num_pairs, int64_t steps) {
-  constexpr int64_t kPrompt = 64;
-  constexpr int64_t kMostSteps = 20000;
+int run(const std::string& model, int num_threads, int64_t num_pairs) {
+  constexpr int64_t kPrompt = 16;
   const auto backend = create_cpu_backend(num_threads, "", {});
   ModelFolder folder = open(model);
-  const int64_t longest = std::min(folder.model->info().max_positions, kPrompt + kMostSteps);
-  Engine engine(load_model(std::move(folder), *backend), *backend,
-                {.limits = {.max_model_len = longest,
-                            .max_num_seqs = 1,
-                            .max_batched_tokens = kPrompt,
-                            .max_logit_rows = 1,
-                            .prefix_cache = false}});
-  const auto begin_sequence = [&] {
-    Request request;
-    for (int32_t i = 0; i < kPrompt; ++i) request.prompt.push_back(i);
-    request.max_new_tokens = longest;
-    request.sampling.temperature = 0.0F;
-    if (!engine.submit(std::move(request)).ok()) std::abort();
-    engine.step();
-  };
-  begin_sequence();
-  run_half(engine, 3);
-  if (steps == 0) steps = std::clamp<int64_t>(static_cast<int64_t>(0.25 / run_half(engine, 5).wall), 2, 1000);
-  Profiler profiler(backend->num_host_threads(), std::size_t{1} << 21);
-  const std::string_view kinds[] = {"off", "on"};
-  std::vector<double> wall;
-  std::vector<double> user;
-  Half best[2];
+  const int64_t longest = std::min(folder.model->info().max_positions, kPrompt + 2 * num_pairs + 8);
+  num_pairs = std::min(num_pairs, (longest - kPrompt - 8) / 2);
+  Engine engine(
+      load_model(std::move(folder), *backend), *backend,
+      {.limits = {
+           .max_model_len = longest, .max_num_seqs = 1, .max_batched_tokens = kPrompt, .max_logit_rows = 1}});
+  Request request;
+  for (int32_t i = 0; i < kPrompt; ++i) request.prompt.push_back(i);
+  request.max_new_tokens = longest;
+  request.sampling.temperature = 0.0F;
+  if (!engine.submit(std::move(request)).ok()) throw Error("the engine refused the request");
+  for (int i = 0; i < 4; ++i) engine.step();
+  Profiler profiler(backend->num_host_threads(), std::size_t{1} << 20);
+  std::vector<StepTimes> times[2];
   for (int64_t pair = 0; pair < num_pairs; ++pair) {
-    // Every pair begins where the last one began: both halves see the same lengths.
-    Half halves[2];
-    for (int turn = 0; turn < 2; ++turn) {
-      const int on = static_cast<int>((turn + pair) % 2);
-      engine.cancel(static_cast<RequestId>(1 + 2 * pair + turn));
-      while (!engine.idle()) engine.step();
-      begin_sequence();
-      backend->set_profiler(on != 0 ? &profiler : nullptr);
-      halves[on] = run_half(engine, std::min(steps, longest - kPrompt - 2));
-      backend->set_profiler(nullptr);
+    for (int64_t turn = 0; turn < 2; ++turn) {
+      const bool on = (turn + pair) % 2 == 1;
+      backend->set_profiler(on ? &profiler : nullptr);
+      times[on ? 1 : 0].push_back(timed_step(engine));
     }
-    for (int on = 0; on < 2; ++on) best[on].fastest = std::min(best[on].fastest, halves[on].fastest);
-    wall.push_back(halves[1].wall / halves[0].wall);
-    user.push_back(halves[1].user / halves[0].user);
-    fmt::print("pair {}: off {:.1f} us a step, on {:.1f}; wall x {:.4f}, user x {:.4f}\n", pair,
-               halves[0].wall * 1e6, halves[1].wall * 1e6, wall.back(), user.back());
   }
-  fmt::print(
-      "{}, {} threads, {} pairs of {} steps: on / off, medians: wall {:.4f}, user CPU {:.4f}; fastest step "
-      "{:.4f} ({:.1f} us {}, {:.1f} us {})\n",
-      model, backend->num_host_threads(), num_pairs, steps, median(wall), median(user),
-      best[1].fastest / best[0].fastest, best[0].fastest * 1e6, kinds[0], best[1].fastest * 1e6, kinds[1]);
-  fmt::print("{}", to_text(summarize(profiler)));
+  backend->set_profiler(nullptr);
+  fmt::print("{}, {} threads, {} pairs of steps\n", model, backend->num_host_threads(), num_pairs);
+  report("wall clock", times[0], times[1], &StepTimes::wall);
+  report("processor time", times[0], times[1], &StepTimes::processor);
+  fmt::print("spans of a step: {:.1f}\n{}",
+             static_cast<double>(profiler.track(0).num_spans) / static_cast<double>(num_pairs),
+             to_text(summarize(profiler)));
   return 0;
 }
 
@@ -133,12 +122,12 @@ int run(const std::string& model, int num_threads, int64_t num_pairs, int64_t st
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("profiler_bench FOLDER|ARCH[:LAYERS] [THREADS [PAIRS [STEPS]]]\n", stderr);
+    std::fputs("profiler_bench FOLDER|ARCH[:LAYERS] [THREADS [PAIRS]]\n", stderr);
     return 2;
   }
   const auto number = [&](int at, long fallback) { return argc > at ? std::atol(argv[at]) : fallback; };
   try {
-    return gossamer::run(argv[1], static_cast<int>(number(2, 1)), number(3, 15), number(4, 0));
+    return gossamer::run(argv[1], static_cast<int>(number(2, 1)), number(3, 400));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -57,12 +57,12 @@ TEST_F(OperationProfileTest, LinearReadsItsWeightOnceAndMultipliesForEveryToken)
 }
 
 TEST_F(OperationProfileTest, Mxfp4WeightsAreSeventeenBytesForThirtyTwoNumbers) {
-  const TestWeight source(Format::kMxfp4, 1, 64, 96, Fill::kNormal, 1);
+  const TestWeight source(Format::kMxfp4, 1, 64, 128, Fill::kNormal, 1);
   const auto weight = backend_->prepare(source.source, Format::kMxfp4, DType::kF32);
-  const DeviceTensor x(*backend_, HostTensor(DType::kF32, Shape{1, 96}, Fill::kNormal, 2));
+  const DeviceTensor x(*backend_, HostTensor(DType::kF32, Shape{1, 128}, Fill::kNormal, 2));
   const DeviceTensor out(*backend_, HostTensor(DType::kF32, Shape{1, 64}));
   backend_->linear(x.tensor(), *weight, Tensor(), out.tensor());
-  EXPECT_DOUBLE_EQ(total("linear [64, 96] mxfp4").cost.bytes, 64.0 * 96 / 32 * 17);
+  EXPECT_DOUBLE_EQ(total("linear [64, 128] mxfp4").cost.bytes, 64.0 * 128 / 32 * 17);
 }
 
 TEST_F(OperationProfileTest, AttentionReadsEveryPositionOnceAndEveryTokenSeesWhatCameBefore) {
