@@ -321,6 +321,7 @@ void verify(const Session& session) {
 }
 
 void run(const Options& options) {
+  if (!options.model.profile.path.empty()) throw Error("--profile: inspect runs no model; generate does");
   const Session session(options.model);
   if (options.verify) verify(session);
   const Report report = make_report(session, options.max_num_seqs);

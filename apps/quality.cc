@@ -115,6 +115,7 @@ Report compare(const ModelOptions& chosen, const TokenLists& lists, int64_t numb
                   "a smaller --max-tokens");
   ModelOptions as_stored = chosen;
   as_stored.precision = {};
+  as_stored.profile = {};  // of the chosen precision
   run_model(
       as_stored, lists, "running as stored",
       [&](const std::string&, const ObservedRows& y) {

@@ -6,7 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -90,6 +92,15 @@ ModelOptions model_options(const Options& options, const json::object& request) 
   return model;
 }
 
+// A profile that another model must not write over: "profile.json" is "profile.2.json" of the second.
+std::string numbered_path(const std::string& path, int number) {
+  if (path.empty()) return path;
+  const std::filesystem::path name(path);
+  return (name.parent_path() /
+          fmt::format("{}.{}{}", name.stem().string(), number, name.extension().string()))
+      .string();
+}
+
 // False: a signal came.
 bool wait_unless_interrupted(const InterruptFlag& interrupt, std::chrono::milliseconds time) {
   pollfd poll_fd = {.fd = interrupt.fd(), .events = POLLIN, .revents = 0};
@@ -110,6 +121,7 @@ void run(Options& options) {
   model->plan();
 
   ModelHost host;
+  std::atomic<int> num_models{1};
   Service service({.version = GOSSAMER_VERSION,
                    .api_keys = options.api_keys,
                    .admin_keys = options.admin_keys,
@@ -120,8 +132,9 @@ void run(Options& options) {
                    .page_gzip = chat_page_gzip(),
                    .open_model =
                        [&](const json::object& request) {
-                         return std::make_unique<SessionModel>(model_options(options, request),
-                                                               options.session, log);
+                         ModelOptions other = model_options(options, request);
+                         other.profile.path = numbered_path(other.profile.path, ++num_models);
+                         return std::make_unique<SessionModel>(other, options.session, log);
                        }},
                   host, log);
   options.http.make_error = Service::make_http_error;

@@ -111,6 +111,7 @@ void add_model_options(CLI::App& command, ModelOptions& options, const std::stri
                   "The most prompt tokens computed in one step. Results do not depend on it")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  add_profile_options(command, options.profile);
 }
 
 Session::Session(const ModelOptions& options) : options_(options) {
@@ -250,6 +251,9 @@ void Session::load(const MemoryPlan& plan, const EngineSettings& settings, const
   note("memory: weights {}, KV cache {} ({} for up to {} sequences of {}), workspace {}",
        format_bytes(plan.weights), format_bytes(plan.kv), count_tokens(plan.limits.kv_cache_tokens),
        plan.limits.max_num_seqs, plan.limits.max_model_len, format_bytes(plan.workspace));
+  if (!options_.profile.path.empty()) {
+    profile_ = std::make_unique<ProfileFile>(options_.profile, options_.model, backend_->num_host_threads());
+  }
   const int64_t num_sampled_ids = tokenizer_ ? tokenizer_->vocab_size() : 0;
   const Clock::time_point load_start = Clock::now();
   const std::size_t stored = folder_->checkpoint->stored_bytes();
@@ -271,6 +275,7 @@ void Session::load(const MemoryPlan& plan, const EngineSettings& settings, const
                       .max_waiting_requests = settings.max_waiting_requests,
                       .max_waiting_tokens = settings.max_waiting_tokens});
   }
+  if (profile_) backend_->set_profiler(&profile_->profiler());
   load_seconds_ = seconds_since(start_);
   const double seconds = seconds_since(load_start);
   note("loaded {} in {:.2f} s ({:.2f} GB/s)", format_bytes(stored), seconds,

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "apps/commands.h"
+#include "apps/profile_file.h"
 #include "backend/backend.h"
 #include "backend/observing_backend.h"
 #include "engine/engine.h"
@@ -44,6 +45,7 @@ struct ModelOptions {
   std::string backend = "cpu";
   std::string instruction_set;
   bool verbose = false;
+  ProfileOptions profile;
 };
 
 // MODEL and what chooses how its weights are prepared: the part of them that `pack` takes too.
@@ -121,6 +123,7 @@ class Session {
   Clock::time_point start_ = Clock::now();
   ModelOptions options_;
   std::filesystem::path path_;
+  std::unique_ptr<ProfileFile> profile_;  // outlives the backend, whose threads write into it
   std::unique_ptr<Backend> backend_;
   std::optional<ModelFolder> folder_;
   std::unique_ptr<Tokenizer> tokenizer_;

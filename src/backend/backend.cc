@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "backend/operation_profile.h"
 #include "base/error.h"
 
 namespace gossamer {
@@ -91,16 +92,26 @@ std::unique_ptr<Weight> Backend::adopt(const WeightImage& image, Buffer memory) 
   return do_adopt(image, std::move(memory));
 }
 
+void Backend::run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) {
+  run_operation(
+      profiler_, [&] { do_run_on_host(count, body); },
+      [&] { return OperationProfile{.kind = OperationKind::kHostWork, .num_tokens = count}; });
+}
+
 void Backend::embed(const ForwardBatch& batch, const Weight& table, const Tensor& out) {
   check_f32(out);
   check_matrix(out, batch.num_tokens(), table.cols());
-  do_embed(batch.ids, table, false, out);
+  run_operation(
+      profiler_, [&] { do_embed(batch.ids, table, false, out); },
+      [&] { return profile_embed(OperationKind::kEmbed, table, out, weight_copies()); });
 }
 
 void Backend::embed_positions_add(const ForwardBatch& batch, const Weight& table, const Tensor& inout) {
   check_f32(inout);
   check_matrix(inout, batch.num_tokens(), table.cols());
-  do_embed(batch.positions, table, true, inout);
+  run_operation(
+      profiler_, [&] { do_embed(batch.positions, table, true, inout); },
+      [&] { return profile_embed(OperationKind::kEmbedPositions, table, inout, weight_copies()); });
 }
 
 void Backend::layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias, float eps,
@@ -110,7 +121,9 @@ void Backend::layer_norm(const Tensor& x, const Tensor& gain, const Tensor& bias
   GOSSAMER_CHECK_EQ(gain.shape(), Shape{x.shape()[1]});
   GOSSAMER_CHECK_EQ(bias.shape(), Shape{x.shape()[1]});
   GOSSAMER_CHECK(is_activation(out.dtype()));
-  do_layer_norm(x, gain, bias, eps, out);
+  run_operation(
+      profiler_, [&] { do_layer_norm(x, gain, bias, eps, out); },
+      [&] { return profile_rows(OperationKind::kLayerNorm, x, out, 2); });
 }
 
 void Backend::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Tensor& out) {
@@ -118,12 +131,16 @@ void Backend::rms_norm(const Tensor& x, const Tensor& gain, float eps, const Ten
   GOSSAMER_CHECK_EQ(x.shape(), out.shape());
   GOSSAMER_CHECK_EQ(gain.shape(), Shape{x.shape()[1]});
   GOSSAMER_CHECK(is_activation(out.dtype()));
-  do_rms_norm(x, gain, eps, out);
+  run_operation(
+      profiler_, [&] { do_rms_norm(x, gain, eps, out); },
+      [&] { return profile_rows(OperationKind::kRmsNorm, x, out, 1); });
 }
 
 void Backend::linear(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& out) {
   check_linear(x, weight, bias, out);
-  do_linear(x, weight, bias, false, out);
+  run_operation(
+      profiler_, [&] { do_linear(x, weight, bias, false, out); },
+      [&] { return profile_linear(OperationKind::kLinear, x, weight, bias, out, weight_copies()); });
 }
 
 void Backend::linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
@@ -131,7 +148,11 @@ void Backend::linear_with_maxima(const Tensor& x, const Weight& weight, const Te
   check_linear(x, weight, Tensor(), out);
   check_f32(maxima);
   GOSSAMER_CHECK_EQ(maxima.shape(), (Shape{x.shape()[0], num_maxima(weight.rows())}));
-  do_linear_with_maxima(x, weight, out, maxima);
+  run_operation(
+      profiler_, [&] { do_linear_with_maxima(x, weight, out, maxima); },
+      [&] {
+        return profile_linear(OperationKind::kLinearWithMaxima, x, weight, Tensor(), out, weight_copies());
+      });
 }
 
 void Backend::do_linear_with_maxima(const Tensor& x, const Weight& weight, const Tensor& out,
@@ -176,21 +197,27 @@ float largest_or_nan(const float* numbers, int64_t count) {
 
 void Backend::linear_add(const Tensor& x, const Weight& weight, const Tensor& bias, const Tensor& inout) {
   check_linear(x, weight, bias, inout);
-  do_linear(x, weight, bias, true, inout);
+  run_operation(
+      profiler_, [&] { do_linear(x, weight, bias, true, inout); },
+      [&] { return profile_linear(OperationKind::kLinearAdd, x, weight, bias, inout, weight_copies()); });
 }
 
 void Backend::gelu(const Tensor& x, GeluKind kind, const Tensor& out) {
   check_f32(x);
   GOSSAMER_CHECK_EQ(x.shape(), out.shape());
   GOSSAMER_CHECK(is_activation(out.dtype()));
-  do_gelu(x, kind, out);
+  run_operation(
+      profiler_, [&] { do_gelu(x, kind, out); },
+      [&] { return profile_rows(OperationKind::kGelu, x, out, 0); });
 }
 
 void Backend::rope_kv_write(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
                             const Rope& rope, KvPool& pool, KvLayer layer) {
   check_attention(batch, qkv, params, pool, layer);
   GOSSAMER_CHECK_LE(2 * rope.inv_freq.size(), static_cast<std::size_t>(params.head_dim));
-  do_rope_kv_write(batch, qkv, params, rope, pool, layer);
+  run_operation(
+      profiler_, [&] { do_rope_kv_write(batch, qkv, params, rope, pool, layer); },
+      [&] { return profile_rope_kv_write(qkv, pool); });
 }
 
 void Backend::attention(const ForwardBatch& batch, const Tensor& qkv, const AttentionParams& params,
@@ -200,7 +227,9 @@ void Backend::attention(const ForwardBatch& batch, const Tensor& qkv, const Atte
   check_matrix(out, batch.num_tokens(), int64_t{params.num_heads} * params.head_dim);
   GOSSAMER_CHECK_EQ(params.window, pool.config().kinds[static_cast<std::size_t>(layer.kind)].window);
   if (!params.sinks.empty()) GOSSAMER_CHECK_EQ(params.sinks.shape(), Shape{params.num_heads});
-  do_attention(batch, qkv, params, pool, layer, out);
+  run_operation(
+      profiler_, [&] { do_attention(batch, qkv, params, pool, layer, out); },
+      [&] { return profile_attention(batch, params, pool, out); });
 }
 
 void Backend::route_top_k(const Tensor& logits, const Tensor& experts, const Tensor& gates) {
@@ -210,7 +239,9 @@ void Backend::route_top_k(const Tensor& logits, const Tensor& experts, const Ten
   GOSSAMER_CHECK_EQ(experts.shape(), gates.shape());
   GOSSAMER_CHECK_EQ(experts.shape()[0], logits.shape()[0]);
   GOSSAMER_CHECK_LE(experts.shape()[1], logits.shape()[1]);
-  do_route_top_k(logits, experts, gates);
+  run_operation(
+      profiler_, [&] { do_route_top_k(logits, experts, gates); },
+      [&] { return profile_route_top_k(logits, experts); });
 }
 
 void Backend::moe_add(const Tensor& x, const Tensor& experts, const Tensor& gates, const MoeParams& params,
@@ -226,14 +257,20 @@ void Backend::moe_add(const Tensor& x, const Tensor& experts, const Tensor& gate
   GOSSAMER_CHECK_EQ(params.gate_up_bias.shape(),
                     (Shape{params.gate_up->num_experts(), params.gate_up->rows()}));
   GOSSAMER_CHECK_EQ(params.down_bias.shape(), (Shape{params.down->num_experts(), params.down->rows()}));
-  do_moe_add(x, experts, gates, params, inout);
+  run_operation(
+      profiler_, [&] { do_moe_add(x, experts, gates, params, inout); },
+      [&] {
+        return profile_moe_add(x, params, reinterpret_cast<const int32_t*>(host_view(experts)),
+                               weight_copies());
+      });
 }
 
 void Backend::gather_rows(const Tensor& x, const std::vector<int32_t>& rows, const Tensor& out) {
   check_f32(x);
   check_f32(out);
   check_matrix(out, static_cast<int64_t>(rows.size()), x.shape()[1]);
-  do_gather_rows(x, rows, out);
+  run_operation(
+      profiler_, [&] { do_gather_rows(x, rows, out); }, [&] { return profile_gather_rows(out); });
 }
 
 }  // namespace gossamer

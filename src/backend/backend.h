@@ -26,6 +26,8 @@
 
 namespace gossamer {
 
+class Profiler;
+
 enum class GeluKind {
   kErf,   // x * (1 + erf(x / sqrt 2)) / 2
   kTanh,  // 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): gelu_new, gelu_fast, gelu_pytorch_tanh
@@ -110,9 +112,12 @@ class Backend {
   // for every task in [0, count), thread in [0, num_host_threads()), in any order; returns when all are done.
   // The body must not throw.
   virtual int num_host_threads() const { return 1; }
-  virtual void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) {
-    for (int64_t task = 0; task < count; ++task) body(task, 0);
-  }
+  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body);
+
+  // From here on operations are recorded there, and the parts that threads have in them; null: nowhere. The
+  // profiler has num_host_threads() threads and outlives that. Between steps. What is computed is the same.
+  virtual void set_profiler(Profiler* profiler) { profiler_ = profiler; }
+  virtual Profiler* profiler() const { return profiler_; }
 
   // Packs a weight for this device. `format` is what it becomes: the source's own, or any other but MXFP4.
   // `for_activation`: the dtype of what will be multiplied with it; kI8: activations come as for any other
@@ -213,6 +218,11 @@ class Backend {
   virtual void do_moe_add(const Tensor& x, const Tensor& experts, const Tensor& gates,
                           const MoeParams& params, const Tensor& inout) = 0;
   virtual void do_gather_rows(const Tensor& x, const std::vector<int32_t>& rows, const Tensor& out) = 0;
+  virtual void do_run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) {
+    for (int64_t task = 0; task < count; ++task) body(task, 0);
+  }
+
+  Profiler* profiler_ = nullptr;
 };
 
 }  // namespace gossamer

@@ -20,9 +20,9 @@ class ObservingBackend final : public Backend {
   void download(const ConstTensor& device, const Tensor& host) override { backend_->download(device, host); }
   const std::byte* host_view(const ConstTensor& device) const override { return backend_->host_view(device); }
   int num_host_threads() const override { return backend_->num_host_threads(); }
-  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
-    backend_->run_on_host(count, body);
-  }
+  // The other's operations, without what observing adds.
+  void set_profiler(Profiler* profiler) override { backend_->set_profiler(profiler); }
+  Profiler* profiler() const override { return backend_->profiler(); }
   int weight_copies() const override { return backend_->weight_copies(); }
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override {
     return backend_->prepared_bytes(format, num_experts, rows, cols);
@@ -93,6 +93,9 @@ class ObservingBackend final : public Backend {
   }
   void do_gather_rows(const Tensor& x, const std::vector<int32_t>& rows, const Tensor& out) override {
     backend_->gather_rows(x, rows, out);
+  }
+  void do_run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
+    backend_->run_on_host(count, body);
   }
 
   // A device tensor's numbers, when what is enqueued has made them.

@@ -93,25 +93,45 @@ void ThreadPool::run(int64_t count, void* body, Function function) {
   const auto all_done = [this, count] {
     return num_done_.load(std::memory_order_acquire) == static_cast<uint32_t>(count);
   };
+  Profiler* const profiler = profiler_.load(std::memory_order_relaxed);
+  const int64_t wait_begin = profiler != nullptr ? profiler->now() : 0;
   // A worker that holds the last task may have lost its processor to somebody else: let it have ours.
   while (!spin_until(all_done)) std::this_thread::yield();
+  if (profiler != nullptr) profiler->add_wait(wait_begin);
+}
+
+void ThreadPool::set_profiler(Profiler* profiler) {
+  const std::lock_guard<std::mutex> no_region(callers_);
+  GOSSAMER_CHECK(profiler == nullptr || profiler->num_threads() == num_threads());
+  profiler_.store(profiler, std::memory_order_release);
 }
 
 void ThreadPool::take_tasks(uint64_t ticket, int thread) {
   const uint32_t region = region_of(ticket);
-  for (;;) {
-    // Read before the claim: if the claim succeeds, the region had not ended and these are its own.
-    void* body = body_.load(std::memory_order_acquire);
-    const Function function = function_.load(std::memory_order_acquire);
-    const uint32_t count = count_.load(std::memory_order_acquire);
+  // Read before the first claim: if it succeeds, the region had not ended and these are its own; and it does
+  // not end while tasks that were claimed here are not counted as done.
+  void* body = body_.load(std::memory_order_acquire);
+  const Function function = function_.load(std::memory_order_acquire);
+  const uint32_t count = count_.load(std::memory_order_acquire);
+  Profiler* const profiler = profiler_.load(std::memory_order_acquire);
+  int64_t begin = 0;
+  for (uint32_t num_tasks = 0;; ++num_tasks) {
     do {
-      if (region_of(ticket) != region || task_of(ticket) >= count) return;
+      if (region_of(ticket) != region || task_of(ticket) >= count)
+        return finish_tasks(num_tasks, thread, profiler, begin);
     } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel,
                                             std::memory_order_acquire));
+    if (profiler != nullptr && num_tasks == 0) begin = profiler->now();
     function(body, task_of(ticket), thread);
-    num_done_.fetch_add(1, std::memory_order_release);
     ticket = ticket_.load(std::memory_order_acquire);
   }
+}
+
+// Recorded before the tasks count as done: when the region has ended, nobody writes into the profiler.
+void ThreadPool::finish_tasks(uint32_t num_tasks, int thread, Profiler* profiler, int64_t begin) {
+  if (num_tasks == 0) return;
+  if (profiler != nullptr) profiler->add_part(thread, begin, profiler->now(), num_tasks);
+  num_done_.fetch_add(num_tasks, std::memory_order_release);
 }
 
 void ThreadPool::work(int thread) {

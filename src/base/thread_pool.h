@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "base/profiler.h"
+
 namespace gossamer {
 
 class ThreadPool {
@@ -23,6 +25,10 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int num_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // From here on every thread's part of a region, and the caller's wait for the others, is recorded there;
+  // null: nowhere. The profiler has num_threads() threads and outlives that. Between regions.
+  void set_profiler(Profiler* profiler);
 
   // Calls body(task, thread) for every task in [0, count), in any order, thread in [0, num_threads());
   // returns when all are done. The body must not throw and must not call parallel_for of the same pool.
@@ -41,6 +47,7 @@ class ThreadPool {
   void work(int thread);  // a worker's life
   // Takes tasks of the region that `ticket` belongs to until there are none left.
   void take_tasks(uint64_t ticket, int thread);
+  void finish_tasks(uint32_t num_tasks, int thread, Profiler* profiler, int64_t begin);
 
   std::mutex callers_;
   // Region number in the high and next task in the low 32 bits. A task is claimed by incrementing, which
@@ -51,6 +58,7 @@ class ThreadPool {
   alignas(64) std::atomic<void*> body_{nullptr};
   std::atomic<Function> function_{nullptr};
   std::atomic<uint32_t> count_{0};
+  std::atomic<Profiler*> profiler_{nullptr};
   // What sleeping workers wait for.
   alignas(64) std::atomic<uint32_t> region_{0};
   std::atomic<int> num_sleeping_{0};

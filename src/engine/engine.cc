@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/profiler.h"
 #include "engine/logprobs.h"
 
 namespace gossamer {
@@ -245,6 +246,8 @@ std::vector<Output> Engine::step(StepRecord* record) {
   ForwardBatch batch;
   std::vector<StepSequence> steps = prepare(plan, start, batch);
   start_masks(steps);
+  const ProfileSpan step_span(backend_.profiler(), Profiler::kStep, batch.num_tokens(), start);
+  ProfileSpan(backend_.profiler(), Profiler::kPrepare, 0, start).end();
 
   const EngineClock::time_point prepared = EngineClock::now();
   forward(batch, record);
@@ -265,6 +268,7 @@ std::vector<Output> Engine::step(StepRecord* record) {
     advance(steps[static_cast<std::size_t>(task)], logits, samplers_[static_cast<std::size_t>(thread)]);
   });
   if (options_.max_draft_tokens > 0) observe_drafts(steps, seconds_between(start, EngineClock::now()));
+  const ProfileSpan finish_span(backend_.profiler(), Profiler::kFinish);
   const EngineLoad added = finish(steps, outputs);
   if (record != nullptr) {
     record->prepare_seconds = seconds_between(start, prepared);

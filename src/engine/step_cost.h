@@ -5,15 +5,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "backend/operation_cost.h"
 #include "model/model_folder.h"
 
 namespace gossamer {
-
-// Tokens [begin, end) of one sequence, by position.
-struct TokenSpan {
-  int64_t begin = 0;
-  int64_t end = 0;
-};
 
 struct StepWork {
   std::vector<TokenSpan> sequences;
@@ -39,8 +34,7 @@ class CostModel {
 
   StepCost cost(const StepWork& work) const;
 
-  // Over all layers, when each of `num_tokens` tokens chooses its experts evenly and independently:
-  // num_layers E (1 - (1 - k / E)^n).
+  // Over all layers, when each of `num_tokens` tokens chooses its experts evenly and independently.
   double expected_experts(int64_t num_tokens) const;
 
   // Bytes of all weights, and operations of one token without attention, head included.
@@ -48,11 +42,6 @@ class CostModel {
   double operations_per_token() const { return body_operations_ + head_operations_; }
 
  private:
-  // Keys that the tokens of a span see, summed over tokens and layers.
-  double seen_keys(const TokenSpan& span) const;
-  // Positions whose keys and values the span must read, its own included, summed over layers.
-  double read_positions(const TokenSpan& span) const;
-
   ModelInfo info_;
   double body_bytes_ = 0.0;    // products and vectors that every token passes
   double head_bytes_ = 0.0;    // the head, where logits are wanted

@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include "base/profiler.h"
+
 namespace gossamer {
 namespace {
 
@@ -99,11 +101,18 @@ Tensor Workspace::logit_maxima(int64_t rows) const { return view(kLogitMaxima, r
 void Model::forward(const ForwardBatch& batch, Backend& backend, KvPool& pool, Workspace& workspace,
                     LayerRange layers) const {
   GOSSAMER_CHECK(0 <= layers.begin && layers.begin <= layers.end && layers.end <= info_.num_layers);
+  Profiler* const profiler = backend.profiler();
   backend.begin_step(batch);
-  if (layers.begin == 0) embed(batch, backend, workspace);
-  for (int layer = layers.begin; layer < layers.end; ++layer)
+  if (layers.begin == 0) {
+    const ProfileSpan span(profiler, Profiler::kEmbed);
+    embed(batch, backend, workspace);
+  }
+  for (int layer = layers.begin; layer < layers.end; ++layer) {
+    const ProfileSpan span(profiler, Profiler::kLayer, layer);
     forward_layer(layer, batch, backend, pool, workspace);
+  }
   if (layers.end == info_.num_layers && !batch.logit_rows.empty()) {
+    const ProfileSpan span(profiler, Profiler::kHead);
     const auto rows = static_cast<int64_t>(batch.logit_rows.size());
     backend.gather_rows(workspace.residual(batch.num_tokens()), batch.logit_rows,
                         workspace.last_residual(rows));

@@ -10,6 +10,8 @@
 
 #include "base/json.h"
 #include "http/http_client.h"
+#include "tests/base/trace_reader.h"
+#include "tests/checkpoint/test_folder.h"
 #include "tests/e2e/demo_server.h"
 #include "tests/e2e/program.h"
 
@@ -51,6 +53,17 @@ TEST_F(ServeTest, AnswersAndEndsWhenTold) {
   EXPECT_EQ(server_->program().end_by(SIGTERM), 0);
   EXPECT_THAT(log(), HasSubstr("stopped"));
   EXPECT_THAT(log(), testing::Not(HasSubstr("capital")));
+}
+
+TEST_F(ServeTest, WritesItsProfileWhenItIsTerminated) {
+  const std::string path = folder_ / "profile.json";
+  start({"--profile", path, "--profile-spans", "1000"});
+  ASSERT_EQ(ask("POST", "/v1/chat/completions", kQuestion).status, 200);
+  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+  const json::value trace = read_json_file(path);
+  EXPECT_EQ(read_trace(trace).size(), trace.at("otherData").at("spans").to_number<std::size_t>());
+  EXPECT_GT(trace.at("otherData").at("steps").to_number<int>(), 1);
+  EXPECT_GT(trace.at("otherData").at("dropped_spans").to_number<int>(), 0);
 }
 
 TEST_F(ServeTest, AStreamIsTheAnswerInPieces) {

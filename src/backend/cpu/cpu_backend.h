@@ -42,8 +42,9 @@ class CpuBackend final : public Backend {
   void download(const ConstTensor& device, const Tensor& host) override;
   const std::byte* host_view(const ConstTensor& device) const override { return device.bytes(); }
   int num_host_threads() const override { return pool_.num_threads(); }
-  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
-    pool_.parallel_for(count, body);
+  void set_profiler(Profiler* profiler) override {
+    Backend::set_profiler(profiler);
+    pool_.set_profiler(profiler);
   }
   int weight_copies() const override;
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override;
@@ -107,6 +108,9 @@ class CpuBackend final : public Backend {
   void do_moe_add(const Tensor& x, const Tensor& experts, const Tensor& gates, const MoeParams& params,
                   const Tensor& inout) override;
   void do_gather_rows(const Tensor& x, const std::vector<int32_t>& rows, const Tensor& out) override;
+  void do_run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
+    pool_.parallel_for(count, body);
+  }
 
   // Calls row(i) for i in [0, n), on all threads when the rows of `dim` numbers are worth it.
   template <typename Row>
