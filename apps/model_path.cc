@@ -17,33 +17,36 @@ constexpr std::string_view kSynthetic = "synth:";
 
 }  // namespace
 
-std::filesystem::path resolve_model_path(const std::string& model) {
+std::filesystem::path find_beside_program(const std::filesystem::path& installed,
+                                          const std::filesystem::path& in_source) {
   namespace fs = std::filesystem;
-  if (model != "demo") {
-    std::error_code error;
-    if (!fs::exists(model, error)) throw Error("{}: no such file or folder", model);
-    return model;
-  }
   std::error_code unreadable;
   const fs::path program_folder = fs::read_symlink("/proc/self/exe", unreadable).parent_path();
   if (unreadable) {
     throw Error(
-        "demo lies beside the program, and /proc/self/exe, which says where that is, cannot be read ({}); "
-        "name the folder instead",
-        unreadable.message());
+        "{} lies beside the program, and /proc/self/exe, which says where that is, cannot be read ({}); "
+        "name the path instead",
+        installed.string(), unreadable.message());
   }
-  std::vector<fs::path> candidates = {(program_folder / "../share/gossamer/demo").lexically_normal()};
+  std::vector<fs::path> candidates = {(program_folder / "../share/gossamer" / installed).lexically_normal()};
   for (fs::path folder = program_folder;; folder = folder.parent_path()) {
-    candidates.push_back(folder / "models" / "demo");
+    candidates.push_back(folder / in_source);
     if (folder == folder.parent_path()) break;
   }
   std::string looked;
   for (const fs::path& candidate : candidates) {
     std::error_code error;
-    if (fs::is_directory(candidate, error)) return candidate;
+    if (fs::exists(candidate, error)) return candidate;
     looked += fmt::format("\n  {}", candidate.string());
   }
-  throw Error("the demo model is not there; looked for{}", looked);
+  throw Error("{}, which comes with the program, is not there; looked for{}", installed.string(), looked);
+}
+
+std::filesystem::path resolve_model_path(const std::string& model) {
+  if (model == "demo") return find_beside_program("demo", "models/demo");
+  std::error_code error;
+  if (!std::filesystem::exists(model, error)) throw Error("{}: no such file or folder", model);
+  return model;
 }
 
 bool is_synthetic(const std::string& model) { return model.starts_with(kSynthetic); }
