@@ -58,7 +58,8 @@ void load_for(Session& session, CaseLog& log, const std::vector<Request>& reques
   EngineLimits limits = session.limits(len, max_num_seqs, max_num_seqs);
   limits.max_batched_tokens = session.options().chunk_tokens + max_num_seqs;
   session.load(session.plan(limits));
-  log.info("Model loaded in {:.2f} s on {}", session.load_seconds(), session.backend().describe());
+  const std::string device = session.backend().describe();  // its first line; kernels are in the others
+  log.info("Model loaded in {:.2f} s on {}", session.load_seconds(), device.substr(0, device.find('\n')));
 }
 
 std::vector<PromptAnswer> answer_prompts(Session& session, CaseLog& log, const std::string& name,

@@ -11,18 +11,17 @@
 namespace gossamer::apps {
 namespace {
 
-std::string local_time(const char* format) {
-  const std::time_t now = std::time(nullptr);
+std::string local_time(std::time_t time, const char* format) {
   std::tm local{};
-  localtime_r(&now, &local);
+  localtime_r(&time, &local);
   std::array<char, 32> text{};
   return {text.data(), std::strftime(text.data(), text.size(), format, &local)};
 }
 
 }  // namespace
 
-std::string date_stamp() { return local_time("%Y%m%d"); }
-std::string time_stamp() { return local_time("%Y%m%d%H%M%S"); }
+std::string date_stamp() { return local_time(std::time(nullptr), "%Y%m%d"); }
+std::string time_stamp() { return local_time(std::time(nullptr), "%Y%m%d%H%M%S"); }
 
 CaseLog::CaseLog(std::string path) : path_(std::move(path)) {
   check_output_path(path_);
@@ -32,10 +31,12 @@ CaseLog::CaseLog(std::string path) : path_(std::move(path)) {
 
 void CaseLog::write(const char* level, const std::string& text) {
   using std::chrono::milliseconds;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto part = std::chrono::duration_cast<milliseconds>(now).count() % 1000;
-  const std::string line = fmt::format("{},{:03} - {} - [LLM](gossamer): {}\n",
-                                       local_time("%Y-%m-%d %H:%M:%S"), part, level, text);
+  using std::chrono::system_clock;
+  const system_clock::time_point now = system_clock::now();
+  const auto part = std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count() % 1000;
+  const std::string line =
+      fmt::format("{},{:03} - {} - [LLM](gossamer): {}\n",
+                  local_time(system_clock::to_time_t(now), "%Y-%m-%d %H:%M:%S"), part, level, text);
   std::fputs(line.c_str(), stdout);
   std::fflush(stdout);
   file_ << line << std::flush;
