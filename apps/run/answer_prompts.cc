@@ -1,5 +1,6 @@
 // Prompts in, answers and log lines out: what the inference tasks of both forms of run files share.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -28,6 +29,7 @@ PromptAnswer read_answer(const Session& session, const TimedBatch::Sequence& seq
     if (!ends || harmony) take(reader.push(sequence.tokens[i]));
   }
   take(reader.flush());
+  if (session.tokenizer() == nullptr) answer.text = fmt::format("{}", fmt::join(sequence.tokens, ", "));
   return answer;
 }
 
@@ -48,9 +50,17 @@ void load_for(Session& session, CaseLog& log, const std::vector<Request>& reques
         "where the model allows it",
         count_tokens(prompt), longest - 1);
   }
+  for (const Request& request : requests) {  // before loading: the engine would say so only afterwards
+    if (const auto error = check_request(request, session.info(), longest)) throw Error("{}", error->message);
+  }
   if (whole > longest) {
     log.warning(fmt::format("prompt and answer together may have {}, of which {} fit: answers end there",
                             count_tokens(whole), longest));
+  }
+  if (session.tokenizer() == nullptr) {
+    log.warning(
+        fmt::format("{}: there is no tokenizer.json: prompts are random tokens, answers are shown as ids",
+                    session.path().string()));
   }
   const int64_t len = std::min(whole, longest);
   log.info("Try to load pretrained model in path: {}", session.path().string());

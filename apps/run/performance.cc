@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 #include <utility>
 
 #include "apps/run/run_tasks.h"
@@ -32,15 +31,12 @@ struct Timing {
 };
 
 // Random tokens, the same in every run.
-std::vector<Request> make_requests(int64_t batch, const PerformanceCase& lengths, int64_t num_ids) {
-  std::mt19937_64 random(0);
-  std::uniform_int_distribution<int32_t> id(0, static_cast<int32_t>(num_ids - 1));
+std::vector<Request> make_requests(const Session& session, int64_t batch, const PerformanceCase& lengths) {
   std::vector<Request> requests(static_cast<std::size_t>(batch));
-  for (Request& request : requests) {
-    request.prompt.resize(static_cast<std::size_t>(lengths.input));
-    std::generate(request.prompt.begin(), request.prompt.end(), [&] { return id(random); });
-    request.max_new_tokens = lengths.output;
-    request.sampling.temperature = 0.0F;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].prompt = random_prompt(session, lengths.input, i);
+    requests[i].max_new_tokens = lengths.output;
+    requests[i].sampling.temperature = 0.0F;
   }
   return requests;
 }
@@ -48,9 +44,7 @@ std::vector<Request> make_requests(int64_t batch, const PerformanceCase& lengths
 class Measurement {
  public:
   Measurement(Session& session, const SdkSettings::Performance& settings)
-      : session_(session), settings_(settings) {
-    num_ids_ = session.tokenizer() != nullptr ? session.tokenizer()->vocab_size() : session.info().vocab_size;
-  }
+      : session_(session), settings_(settings) {}
 
   // Every step timed by itself.
   Timing by_steps(int64_t batch, const PerformanceCase& lengths) {
@@ -73,7 +67,7 @@ class Measurement {
  private:
   // And the seconds until the answers were there, as text too unless skip_decode.
   std::pair<TimedBatch, double> run(int64_t batch, const PerformanceCase& lengths) {
-    TimedBatch timed = run_timed_batch(session_.engine(), make_requests(batch, lengths, num_ids_));
+    TimedBatch timed = run_timed_batch(session_.engine(), make_requests(session_, batch, lengths));
     double seconds = timed.seconds;
     if (!settings_.skip_decode) {
       const Clock::time_point start = Clock::now();
@@ -86,7 +80,6 @@ class Measurement {
 
   Session& session_;
   const SdkSettings::Performance& settings_;
-  int64_t num_ids_ = 0;
 };
 
 // Room for the largest case, nothing kept between cases, one token a step: what is measured is the model.
@@ -127,6 +120,8 @@ void run_performance(const RunOptions& options, const ModelOptions& model, const
   } else if (!name.ends_with(".csv")) {
     name += ".csv";
   }
+  std::error_code error;  // what comes of it is seen by check_output_path
+  if (!options.output.empty()) fs::create_directories(options.output, error);
   const std::string path = (fs::path(options.output) / name).string();
   check_output_path(path);
   load(session, settings);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -160,9 +161,21 @@ PromptSet find_prompts(const std::string& dataset, const std::vector<fs::path>& 
       dataset, looked);
 }
 
+std::vector<int32_t> random_prompt(const Session& session, int64_t count, uint64_t seed) {
+  const int64_t num_ids =
+      session.tokenizer() != nullptr ? session.tokenizer()->vocab_size() : session.info().vocab_size;
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<int32_t> id(0, static_cast<int32_t>(num_ids - 1));
+  std::vector<int32_t> ids(static_cast<std::size_t>(count));
+  std::generate(ids.begin(), ids.end(), [&] { return id(random); });
+  return ids;
+}
+
 std::vector<int32_t> encode_prompt(const Session& session, const PromptSet& prompts, const std::string& text,
                                    const PromptForm& form) {
-  const Tokenizer& tokenizer = session.require_tokenizer();
+  if (session.tokenizer() == nullptr)
+    return random_prompt(session, form.input_max_len > 0 ? form.input_max_len : kRandomTokens, text.size());
+  const Tokenizer& tokenizer = *session.tokenizer();
   const SummaryFrame frame = prompts.summarise ? prompts.summary : SummaryFrame{};
   const std::string behind = replace(frame.behind, "{max_new_tokens}", std::to_string(form.max_new_tokens));
   const std::string whole = cut(tokenizer, frame.before, text, behind, form);

@@ -10,6 +10,7 @@ namespace gossamer::apps {
 namespace {
 
 constexpr int64_t kMost = int64_t{1} << 31;
+constexpr int64_t kMostSequences = 4096;
 
 void read_model(RunFile& file, RecipeSettings& settings) {
   const auto take_text = [&](const std::string& key) {
@@ -67,14 +68,13 @@ void read_requests(RunFile& file, RecipeSettings& settings) {
   settings.dataset =
       file.take_choice("data_config.dataset", {"default", "LongBench", "InfiniteBench"}).value_or("default");
   settings.dataset_path = file.take_text("data_config.dataset_path").value_or("");
-  const auto take_integer = [&](const std::string& first, const std::string& second, int64_t otherwise) {
-    return file.take_integer(file.either(first, second), 1, kMost).value_or(otherwise);
-  };
   const std::string length = file.either("data_config.input_max_len", "data_config.input_truncated_len");
   settings.input_max_len = file.take_integer(length, 1, kMost).value_or(0);
   settings.input_max_len_where = file.where(length);
-  settings.max_new_tokens = take_integer("data_config.max_new_tokens", "scheduler_config.max_new_tokens", 32);
-  settings.batch_size = take_integer("data_config.batch_size", "scheduler_config.batch_size", 1);
+  const std::string new_tokens = file.either("data_config.max_new_tokens", "scheduler_config.max_new_tokens");
+  settings.max_new_tokens = file.take_integer(new_tokens, 1, kMost).value_or(32);
+  const std::string batch_size = file.either("data_config.batch_size", "scheduler_config.batch_size");
+  settings.batch_size = file.take_integer(batch_size, 1, kMostSequences).value_or(1);
   settings.temperature = file.take_number("data_config.temperature", 0.0, 100.0).value_or(0.0);
   settings.top_p = file.take_number("data_config.top_p", 0.0, 1.0).value_or(1.0);
   settings.top_k = file.take_integer("data_config.top_k", 0, kMost).value_or(0);

@@ -29,7 +29,9 @@ RunFile RunFile::from_yaml(const std::string& name, const std::string& text) {
   RunFile file(name, Form::kYaml);
   std::vector<YAML::Node> documents;
   try {
-    documents = YAML::LoadAll(text);
+    // yaml-cpp takes the file's end for the end of a quoted text; the end of a document inside one is an
+    // error.
+    documents = YAML::LoadAll(text + "\n...\n");
   } catch (const YAML::Exception& error) {
     throw Error("{}:{}: this is no YAML: {}", name, error.mark.line + 1, error.msg);
   }
