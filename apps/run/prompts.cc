@@ -173,8 +173,11 @@ std::vector<int32_t> random_prompt(const Session& session, int64_t count, uint64
 
 std::vector<int32_t> encode_prompt(const Session& session, const PromptSet& prompts, const std::string& text,
                                    const PromptForm& form) {
-  if (session.tokenizer() == nullptr)
-    return random_prompt(session, form.input_max_len > 0 ? form.input_max_len : kRandomTokens, text.size());
+  if (session.tokenizer() == nullptr) {
+    const int64_t count = form.input_max_len > 0 ? form.input_max_len : kRandomTokens;
+    const int64_t room = session.longest() - form.max_new_tokens;
+    return random_prompt(session, std::max<int64_t>(std::min(count, room), 1), text.size());
+  }
   const Tokenizer& tokenizer = *session.tokenizer();
   const SummaryFrame frame = prompts.summarise ? prompts.summary : SummaryFrame{};
   const std::string behind = replace(frame.behind, "{max_new_tokens}", std::to_string(form.max_new_tokens));

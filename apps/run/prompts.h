@@ -51,7 +51,8 @@ std::vector<int32_t> random_prompt(const Session& session, int64_t count, uint64
 
 // A prompt's ids: cut to input_max_len from its end (a long text: inside its frame), and in Harmony's form,
 // whose own tokens come on top, where the model has one. Without a tokenizer they are
-// random ones, input_max_len of them or kRandomTokens. Throws Error when there is no room for a text.
+// random ones, input_max_len of them or kRandomTokens, or what fits. Throws Error when there is no room for a
+// text.
 inline constexpr int64_t kRandomTokens = 64;
 std::vector<int32_t> encode_prompt(const Session& session, const PromptSet& prompts, const std::string& text,
                                    const PromptForm& form);
