@@ -1,7 +1,6 @@
 #include "apps/run/run_file.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -114,10 +113,10 @@ std::optional<std::string> RunFile::take_text(const std::string& key) {
 std::optional<std::string> RunFile::take_choice(const std::string& key,
                                                 std::initializer_list<std::string_view> choices) {
   std::optional<std::string> text = take_text(key);
-  if (text && std::find(choices.begin(), choices.end(), *text) == choices.end())
-    refuse(key, choices.size() == 1 ? fmt::format("{}", *choices.begin())
-                                    : fmt::format("one of {}", fmt::join(choices, ", ")));
-  return text;
+  if (!text || std::find(choices.begin(), choices.end(), *text) != choices.end()) return text;
+  std::string all;
+  for (const std::string_view choice : choices) all.append(all.empty() ? "" : ", ").append(choice);
+  refuse(key, "one of " + all);
 }
 
 std::optional<int64_t> RunFile::take_integer(const std::string& key, int64_t least, int64_t most) {
@@ -178,6 +177,8 @@ void RunFile::refuse_unknown() const {
     bool is_section = false;
     for (const std::string& known : known_) {
       is_section = is_section || known.starts_with(key + ".");
+      // Keys may have any length, and the distance takes its time.
+      if (key.size() >= known.size() + distance || known.size() >= key.size() + distance) continue;
       const std::size_t candidate = edit_distance(key, known);
       if (candidate < distance) {
         distance = candidate;
