@@ -1,8 +1,8 @@
 // Prompts in, answers and log lines out: what the inference tasks of both forms of run files share.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "apps/answer.h"
@@ -29,7 +29,10 @@ PromptAnswer read_answer(const Session& session, const TimedBatch::Sequence& seq
     if (!ends || harmony) take(reader.push(sequence.tokens[i]));
   }
   take(reader.flush());
-  if (session.tokenizer() == nullptr) answer.text = fmt::format("{}", fmt::join(sequence.tokens, ", "));
+  if (session.tokenizer() == nullptr) {
+    for (const int32_t id : sequence.tokens)
+      answer.text.append(answer.text.empty() ? "" : ", ").append(std::to_string(id));
+  }
   return answer;
 }
 
