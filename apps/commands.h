@@ -19,6 +19,7 @@ void add_harmony(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_pack(CLI::App& program);
 void add_quality(CLI::App& program);
+void add_run(CLI::App& program);
 void add_score(CLI::App& program);
 void add_serve(CLI::App& program);
 void add_synth(CLI::App& program);

@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   gossamer::apps::add_chat(program);
   gossamer::apps::add_serve(program);
   gossamer::apps::add_batch(program);
+  gossamer::apps::add_run(program);
   gossamer::apps::add_score(program);
   gossamer::apps::add_eval(program);
   gossamer::apps::add_verify(program);

@@ -2,11 +2,14 @@
 // trace into the file and the table of operations on standard error.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
 #include "base/profiler.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace gossamer::apps {
 

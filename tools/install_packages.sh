@@ -6,7 +6,7 @@ set -euo pipefail
 
 declare -A groups=(
   [build]="cmake g++ ninja-build libboost1.81-dev libcli11-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev
-           libssl-dev prometheus-cpp-dev libspdlog-dev libjs-marked libjs-highlight.js libgtest-dev libgmock-dev
+           libssl-dev prometheus-cpp-dev libspdlog-dev libyaml-cpp-dev libjs-marked libjs-highlight.js libgtest-dev libgmock-dev
            libbenchmark-dev"
   [package]="dpkg-dev file"
   [lint]="clang-format clang-tidy"

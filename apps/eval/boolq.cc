@@ -10,6 +10,7 @@
 
 #include "apps/eval/eval_commands.h"
 #include "apps/eval/eval_run.h"
+#include "apps/eval/tasks.h"
 #include "base/error.h"
 #include "eval/answer_extraction.h"
 #include "eval/qa_data.h"
@@ -17,14 +18,7 @@
 namespace gossamer::apps {
 namespace {
 
-struct Options {
-  EvalOptions common;
-  std::string file;
-  bool chat = false;
-  int64_t max_new_tokens = 2048;
-};
-
-std::filesystem::path find_file(const Options& options) {
+std::filesystem::path find_file(const BoolqOptions& options) {
   const std::filesystem::path data = options.common.data;
   if (std::filesystem::is_regular_file(data)) return data;
   if (!options.file.empty()) return data / options.file;
@@ -61,7 +55,9 @@ Result<json::object> ask_chat(Subject& model, const BoolqQuestion& question, int
                       {"tokens", answer.value().num_tokens}};
 }
 
-void run(const Options& options) {
+}  // namespace
+
+void run_boolq(const BoolqOptions& options) {
   const std::filesystem::path file = find_file(options);
   Dataset<BoolqQuestion> data = read_boolq(file);
   if (options.common.limit > 0) data.rows.resize(std::min(data.rows.size(), options.common.limit));
@@ -111,12 +107,10 @@ void run(const Options& options) {
   run.report(std::move(result), table);
 }
 
-}  // namespace
-
 void add_eval_boolq(CLI::App& eval) {
   CLI::App* command = eval.add_subcommand(
       "boolq", "BoolQ: yes or no about a passage, by the likelihood of \" yes\" and \" no\"");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BoolqOptions>();
   add_eval_options(*command, options->common,
                    "The folder with BoolQ's dev.jsonl or SuperGLUE's val.jsonl, or such a file");
   command->add_option("--file", options->file, "Another file of the folder, such as train.jsonl");
@@ -125,7 +119,7 @@ void add_eval_boolq(CLI::App& eval) {
   command->add_option("--max-new-tokens", options->max_new_tokens, "In chat: of reasoning and answer")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_boolq(*options); });
 }
 
 }  // namespace gossamer::apps

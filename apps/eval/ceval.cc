@@ -14,21 +14,13 @@
 
 #include "apps/eval/eval_commands.h"
 #include "apps/eval/eval_run.h"
+#include "apps/eval/tasks.h"
 #include "apps/text_files.h"
 #include "eval/answer_extraction.h"
 #include "eval/csv.h"
 
 namespace gossamer::apps {
 namespace {
-
-struct Options {
-  EvalOptions common;
-  std::string split = "val";
-  std::size_t num_examples = 5;
-  std::vector<std::string> subjects;
-  bool chat = false;
-  int64_t max_new_tokens = 4096;
-};
 
 constexpr std::string_view kLetters = "ABCD";
 
@@ -205,7 +197,9 @@ class RunLog {
   std::string text_;
 };
 
-void run(const Options& options) {
+}  // namespace
+
+void run_ceval(const CevalOptions& options) {
   CevalData data = read_ceval(options.common.data, options.split, options.chat ? 0 : options.num_examples,
                               options.subjects);
   const std::string name = options.chat ? "ceval_chat" : "ceval";
@@ -268,14 +262,12 @@ void run(const Options& options) {
   run.report(std::move(result), table);
 }
 
-}  // namespace
-
 void add_eval_ceval(CLI::App& eval) {
   CLI::App* command = eval.add_subcommand(
       "ceval",
       "C-Eval: 52 subjects, 5-shot by the likelihood of A to D; writes device0.log, cache0.csv, "
       "result_0_subject_acc.json and result_0_classes_acc.json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CevalOptions>();
   add_eval_options(*command, options->common,
                    "The unpacked ceval-exam.zip: dev/, val/ and test/ with SUBJECT_SPLIT.csv");
   command->add_option("--split", options->split, "val or test (without answers: a submission)")
@@ -291,7 +283,7 @@ void add_eval_ceval(CLI::App& eval) {
   command->add_option("--max-new-tokens", options->max_new_tokens, "In chat: of reasoning and answer")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  command->callback([options] { run(*options); });
+  command->callback([options] { run_ceval(*options); });
 }
 
 }  // namespace gossamer::apps

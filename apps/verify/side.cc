@@ -1,5 +1,6 @@
 #include "apps/verify/side.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <map>
