@@ -12,6 +12,10 @@
 #include "base/json.h"
 #include "http/http_client.h"
 
+namespace CLI {
+class App;
+}  // namespace CLI
+
 namespace gossamer::apps {
 
 struct EndpointOptions {
