@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,10 +34,24 @@ TEST(Profile, OfTheDemoModelCoversItsSteps) {
   const std::vector<TraceEvent> events = read_trace(trace);
   std::map<std::string, int64_t> nanoseconds;  // by category
   for (const TraceEvent& event : events) nanoseconds[event.category] += event.end - event.begin;
-  ASSERT_GT(nanoseconds["step"], 0);
-  EXPECT_LE(nanoseconds["operation"], nanoseconds["step"]);
-  // Operations of a few microseconds, and of some of the steps the processor may be somebody else's.
-  EXPECT_GT(nanoseconds["operation"], nanoseconds["step"] / 2);
+  std::vector<double> covered;  // of each step, by its operations
+  for (const TraceEvent& event : events) {
+    const auto share = static_cast<double>(event.end - event.begin);
+    if (event.category == "step") covered.push_back(0.0);
+    if (event.category != "operation") continue;
+    int step = event.parent;
+    while (events[static_cast<std::size_t>(step)].category != "step") {
+      step = events[static_cast<std::size_t>(step)].parent;
+    }
+    const TraceEvent& around = events[static_cast<std::size_t>(step)];
+    covered.back() += share / static_cast<double>(around.end - around.begin);
+  }
+  ASSERT_EQ(covered.size(), 24U);
+  // Operations take microseconds here, and a processor that is lent to others between two of them costs one
+  // step a thousand times that: the middle step.
+  std::sort(covered.begin(), covered.end());
+  EXPECT_LE(covered.back(), 1.0 + 1e-9);
+  EXPECT_GT(covered[covered.size() / 2], 0.6);
 
   const json::object& summary = trace.at("otherData").as_object();
   EXPECT_EQ(summary.at("dropped_spans"), 0);
