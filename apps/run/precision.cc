@@ -18,8 +18,9 @@ void run_precision(const ModelOptions& model, const SdkSettings& settings, const
                 file.where("precision.work_dir"));
   }
   const fs::path work = precision.work_dir;
-  EvalOptions common{.model = model};
-  common.serving.max_num_seqs = precision.batch;
+  EvalOptions common;
+  common.subject.model = model;
+  common.subject.serving.max_num_seqs = precision.batch;
   common.data = (fs::is_directory(work / "data") ? work / "data" : work).string();
   common.output = (work / "test_result").string();
   if (fs::exists(common.output)) {

@@ -318,9 +318,9 @@ std::string byte_tokenizer() {
   for (int byte = 0; byte < 256; ++byte) {
     const bool visible = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
     const int code = visible ? byte : 256 + num_moved++;
-    std::string character(1, static_cast<char>(code));
-    if (code >= 0x80)
-      character = {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))};
+    std::string character;
+    if (code >= 0x80) character += static_cast<char>(0xC0 | code >> 6);
+    character += static_cast<char>(code >= 0x80 ? 0x80 | (code & 0x3F) : code);
     vocab[character] = byte;
   }
   const json::object byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};

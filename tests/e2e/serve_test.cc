@@ -56,10 +56,11 @@ TEST_F(ServeTest, AnswersAndEndsWhenTold) {
 }
 
 TEST_F(ServeTest, WritesItsProfileWhenItIsTerminated) {
-  const std::string path = folder_ / "profile.json";
+  const TestFolder folder;
+  const std::string path = folder / "profile.json";
   start({"--profile", path, "--profile-spans", "1000"});
   ASSERT_EQ(ask("POST", "/v1/chat/completions", kQuestion).status, 200);
-  EXPECT_EQ(server_->end_by(SIGTERM), 0);
+  EXPECT_EQ(server_->program().end_by(SIGTERM), 0);
   const json::value trace = read_json_file(path);
   EXPECT_EQ(read_trace(trace).size(), trace.at("otherData").at("spans").to_number<std::size_t>());
   EXPECT_GT(trace.at("otherData").at("steps").to_number<int>(), 1);

@@ -20,9 +20,8 @@ class FaultyBackend final : public Backend {
   void download(const ConstTensor& device, const Tensor& host) override { backend_->download(device, host); }
   const std::byte* host_view(const ConstTensor& device) const override { return backend_->host_view(device); }
   int num_host_threads() const override { return backend_->num_host_threads(); }
-  void run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
-    backend_->run_on_host(count, body);
-  }
+  void set_profiler(Profiler* profiler) override { backend_->set_profiler(profiler); }
+  Profiler* profiler() const override { return backend_->profiler(); }
   int weight_copies() const override { return backend_->weight_copies(); }
   std::size_t prepared_bytes(Format format, int64_t num_experts, int64_t rows, int64_t cols) const override {
     return backend_->prepared_bytes(format, num_experts, rows, cols);
@@ -38,6 +37,9 @@ class FaultyBackend final : public Backend {
   void synchronize() override { backend_->synchronize(); }
 
  private:
+  void do_run_on_host(int64_t count, const std::function<void(int64_t task, int thread)>& body) override {
+    backend_->run_on_host(count, body);
+  }
   std::unique_ptr<Weight> do_prepare(const WeightSource& source, Format format,
                                      DType for_activation) override {
     if (!faults_.swap_nibbles || source.format != Format::kMxfp4)
