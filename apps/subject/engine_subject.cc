@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "apps/answer.h"
@@ -149,7 +150,8 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
   answer.num_prompt_tokens = static_cast<int64_t>(request.prompt.size());
   answer.prompt_ids = request.prompt;
   const Clock::time_point start = Clock::now();
-  AnswerReader reader(&tokenizer_, question.chat, {});
+  std::optional<AnswerReader> reader;
+  if (question.chat) reader.emplace(&tokenizer_, true, std::vector<std::string>());
   const auto take = [&answer](const std::vector<HarmonyDelta>& deltas) {
     for (const HarmonyDelta& delta : deltas) {
       if (delta.part == HarmonyPart::kAnswer) answer.text += delta.text;
@@ -161,13 +163,17 @@ Result<CompletionAnswer> EngineSubject::complete(const CompletionQuestion& quest
     if (!output.token) return;
     if (++answer.num_tokens == 1) answer.seconds_to_first_token = seconds_since(start);
     answer.token_ids.push_back(*output.token);
-    // The token that ends a plain answer is no part of its text.
-    if (output.finish_reason != FinishReason::kStop || question.chat) take(reader.push(*output.token));
+    if (reader) take(reader->push(*output.token));
   });
   if (!ended.ok()) return ended.error();
-  take(reader.flush());
   answer.seconds = seconds_since(start);
   answer.finish_reason = name_of(ended.value().front());
+  if (reader) {
+    take(reader->flush());
+  } else {  // the token that ends it is no part of it
+    const bool is_cut = ended.value().front() == FinishReason::kLength;
+    answer.text = decode(std::span(answer.token_ids).first(answer.token_ids.size() - (is_cut ? 0 : 1)));
+  }
   return answer;
 }
 

@@ -62,7 +62,10 @@ CheckResult text_is_whole(Deployment& deployment) {
   for (const char* prompt : kPrompts) {
     json::object body = completion(deployment, prompt);
     body["logprobs"] = 1;
-    if (deployment.is_ours()) body["return_token_ids"] = true;
+    if (deployment.is_ours()) {
+      body["return_token_ids"] = true;
+      body["skip_special_tokens"] = false;
+    }
     const Reply reply = deployment.post("/v1/completions", body);
     if (reply.is_missing()) skip("the endpoint has no /v1/completions");
     expect(reply.ok(), "/v1/completions: expected an answer to {}, found {}", shown(prompt),

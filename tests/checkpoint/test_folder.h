@@ -25,13 +25,14 @@ namespace gossamer::test {
 
 namespace fs = std::filesystem;
 
-// A folder of its own for each test, removed afterwards.
+// A folder of its own for each test, or for what a whole suite shares, removed afterwards.
 class TestFolder {
  public:
   TestFolder() {
-    const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = fs::temp_directory_path() /
-            fmt::format("gossamer_{}_{}_{}", info->test_suite_name(), info->name(), ::getpid());
+    const testing::UnitTest& tests = *testing::UnitTest::GetInstance();
+    const testing::TestInfo* info = tests.current_test_info();
+    path_ = fs::temp_directory_path() / fmt::format("gossamer_{}_{}_{}", tests.current_test_suite()->name(),
+                                                    info != nullptr ? info->name() : "suite", ::getpid());
     fs::remove_all(path_);
     fs::create_directories(path_);
   }

@@ -19,9 +19,9 @@ using testing::HasSubstr;
 
 TEST(Profile, OfTheDemoModelCoversItsSteps) {
   const TestFolder folder;
-  Arguments arguments = {"generate",      "demo", "--prompt",  "What is the capital of France?",
-                         "--max-tokens",  "24",   "--threads", "2",
-                         "--temperature", "0"};
+  Arguments arguments = {"generate",         "demo", "--prompt",  "What is the capital of France?",
+                         "--max-new-tokens", "24",   "--threads", "2",
+                         "--temperature",    "0"};
   const ProgramRun plain = run_program(arguments);
   arguments.insert(arguments.end(), {"--profile", folder / "p.json"});
   const ProgramRun run = run_program(arguments);
