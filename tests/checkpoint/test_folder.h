@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,10 +33,12 @@ class TestFolder {
   TestFolder() {
     const testing::UnitTest& tests = *testing::UnitTest::GetInstance();
     const testing::TestInfo* info = tests.current_test_info();
-    path_ = fs::temp_directory_path() / fmt::format("gossamer_{}_{}_{}", tests.current_test_suite()->name(),
-                                                    info != nullptr ? info->name() : "suite", ::getpid());
-    fs::remove_all(path_);
-    fs::create_directories(path_);
+    std::string name =
+        (fs::temp_directory_path() / fmt::format("gossamer_{}_{}_XXXXXX", tests.current_test_suite()->name(),
+                                                 info != nullptr ? info->name() : "suite"))
+            .string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error(name + ": cannot make the folder");
+    path_ = name;
   }
   ~TestFolder() { fs::remove_all(path_); }
   TestFolder(const TestFolder&) = delete;

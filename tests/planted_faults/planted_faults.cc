@@ -6,15 +6,19 @@
 //   no_sinks, no_expert_bias, swapped_nibbles, wrong_head_scale
 //                                     in every backend; with "cpu:" before the name in the fast one only
 //   trimmed_text                      the last token of every text is lost on its way out
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "backend/registry.h"
+#include "base/error.h"
 #include "model/architectures.h"
 #include "tests/planted_faults/faulty_backend.h"
 #include "text/stream_detokenizer.h"
@@ -39,9 +43,17 @@ std::string wrap_flush(StreamDetokenizer& text) asm("__wrap__ZN8gossamer17Stream
 
 namespace {
 
+constexpr std::array<std::string_view, 11> kFaults = {
+    "window_129",          "yarn_rounded",         "no_sinks",     "no_expert_bias",
+    "swapped_nibbles",     "wrong_head_scale",     "cpu:no_sinks", "cpu:no_expert_bias",
+    "cpu:swapped_nibbles", "cpu:wrong_head_scale", "trimmed_text"};
+
 std::string planted() {
   const char* fault = std::getenv("GOSSAMER_PLANTED_FAULT");
-  return fault == nullptr ? "" : fault;
+  if (fault == nullptr) return "";
+  if (std::find(kFaults.begin(), kFaults.end(), fault) == kFaults.end())
+    throw Error("GOSSAMER_PLANTED_FAULT={}: expected one of those in tests/planted_faults", fault);
+  return fault;
 }
 bool is_planted(const std::string& fault) { return planted() == fault; }
 
