@@ -53,10 +53,11 @@ struct Distance {
 
 CheckResult judge(const Distance& distance, double tolerance, const std::string& what) {
   const std::string seen = fmt::format(
-      "log-probabilities of {} tokens differ from {} by {:.2g} on average ({:.2g} at most, {}); {:.2f} % "
+      "log-probabilities of {} tokens differ from {} by {:.2g} on average ({:.2g} at most{}{}); {:.2f} % "
       "have "
       "the same most likely token",
-      distance.num_tokens, what, distance.mean(), distance.largest, distance.largest_at,
+      distance.num_tokens, what, distance.mean(), distance.largest, distance.largest_at.empty() ? "" : ", ",
+      distance.largest_at,
       100.0 * static_cast<double>(distance.num_same_top) / static_cast<double>(distance.num_tokens));
   json::object figures = {{"mean_distance", distance.mean()},
                           {"largest_distance", distance.largest},

@@ -61,7 +61,7 @@ void CallRun::on_output(std::size_t prompt, Output output) {
     const std::lock_guard lock(mutex_);
     is_first = arrivals_.empty();
     arrivals_.push_back({.prompt = prompt, .output = std::move(output)});
-    is_early = now < last_taken_ + kStreamInterval;
+    is_early = now < last_written_ + kStreamInterval;
   }
   if (is_end || (is_first && !is_early)) {
     context_.exchange->post([self = shared_from_this()] { self->take_arrivals(); });
@@ -75,7 +75,6 @@ void CallRun::take_arrivals() {
   {
     const std::lock_guard lock(mutex_);
     arrivals.swap(arrivals_);
-    last_taken_ = std::chrono::steady_clock::now();
   }
   if (ended_) return;
   for (const Arrival& arrival : arrivals) {
@@ -87,8 +86,11 @@ void CallRun::take_arrivals() {
   if (call_.response->done()) return end(/*disconnected=*/false);
   if (is_streaming_) {
     std::string events = call_.response->take_events();
-    if (!events.empty()) context_.exchange->write(std::move(events));
+    if (events.empty()) return;  // tokens without text: what is first seen has not been kept waiting
+    context_.exchange->write(std::move(events));
   }
+  const std::lock_guard lock(mutex_);
+  last_written_ = std::chrono::steady_clock::now();
 }
 
 void CallRun::on_disconnect() {

@@ -60,7 +60,7 @@ class CallRun : public std::enable_shared_from_this<CallRun> {
 
   std::mutex mutex_;  // guards what follows
   std::vector<Arrival> arrivals_;
-  std::chrono::steady_clock::time_point last_taken_;  // arrivals, by the strand
+  std::chrono::steady_clock::time_point last_written_;  // by the strand; of whole answers: last read
 };
 
 }  // namespace gossamer

@@ -17,6 +17,8 @@ from conftest import PROGRAM
 CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
 LONG = {"model": "demo", "prompt": "The capital of France is", "max_tokens": 3000, "ignore_eos": True,
         "temperature": 0}
+# Random text, which speculation does not guess: greedily the model repeats itself, 30,000 tokens a second.
+ENDLESS = {"temperature": 2, "extra_body": {"ignore_eos": True}}
 
 
 def raw(server, data, timeout=10):
@@ -179,7 +181,7 @@ def test_term_under_load_loses_no_accepted_request(start):
 def test_killed_server_leaves_nothing_to_clean_up(start):
     server = start("--port", "0")
     stream = server.client().completions.create(
-        model="demo", prompt="a", max_tokens=4000, stream=True, extra_body={"ignore_eos": True})
+        model="demo", prompt="a", max_tokens=4000, stream=True, **ENDLESS)
     next(stream)
     port = server.port
     server.kill()
@@ -236,7 +238,7 @@ def test_other_origins_only_where_allowed(start):
 def test_second_signal_ends_at_once(start):
     server = start()
     stream = server.client().completions.create(
-        model="demo", prompt="a", max_tokens=4000, stream=True, extra_body={"ignore_eos": True})
+        model="demo", prompt="a", max_tokens=4000, stream=True, **ENDLESS)
     next(stream)
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
