@@ -31,11 +31,11 @@ lint:
 	@tools/install_packages.sh build lint
 	@tools/lint.sh
 
-# Address and undefined-behaviour sanitizers over every test.
+# Address and undefined-behaviour sanitizers over every test; of the fixtures' prompts the shorter ones.
 asan:
 	@tools/install_packages.sh build
 	@cmake --preset asan --log-level=WARNING && cmake --build --preset asan -j$(JOBS) -- --quiet
-	@ctest --preset asan -j$(JOBS)
+	@GOSSAMER_TEST_MAX_TOKENS=300 ctest --preset asan -j$(JOBS)
 
 # The thread sanitizer over what uses threads.
 tsan:

@@ -90,7 +90,7 @@ std::size_t count_judged(const Recording& recording) {
 // The first side, when it is asked and not read from a file.
 Recording ask_first(const Options& options, const SubjectOptions& side, LogitsSpill* spill,
                     RecordingGaps& gaps) {
-  PromptSet prompts;  // read before anything is loaded
+  RecordingPrompts prompts;  // read before anything is loaded
   if (!options.prompts.empty()) prompts = read_prompt_set(options.prompts);
   const std::unique_ptr<Subject> subject = open_subject(side);
   if (options.prompts.empty()) prompts = read_prompt_set(default_prompt_file(side.model.model, *subject));

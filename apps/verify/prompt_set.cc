@@ -23,7 +23,7 @@ std::string read_string(const json::value& value, const std::string& where) {
 }
 
 // [{"role": "user", "content": "..."}]
-PromptSet::Prompt read_messages(const json::value& value, const std::string& where) {
+RecordingPrompts::Prompt read_messages(const json::value& value, const std::string& where) {
   constexpr std::string_view kExpected =
       "a list of one message, {\"role\": \"user\", \"content\": \"...\"}: instructions are given by --system";
   if (!value.is_array() || value.get_array().size() != 1) fail(where, kExpected, value);
@@ -35,7 +35,7 @@ PromptSet::Prompt read_messages(const json::value& value, const std::string& whe
   return {.text = read_string(*content, where + ": content"), .chat = true};
 }
 
-PromptSet::Prompt read_prompt(const json::value& value, const std::string& where) {
+RecordingPrompts::Prompt read_prompt(const json::value& value, const std::string& where) {
   if (value.is_string()) return {.text = read_string(value, where), .chat = std::nullopt};
   if (value.is_array()) return read_messages(value, where);
   const json::object* object = value.if_object();
@@ -48,8 +48,8 @@ PromptSet::Prompt read_prompt(const json::value& value, const std::string& where
 
 }  // namespace
 
-PromptSet parse_prompt_set(const json::value& value, const std::string& where) {
-  PromptSet set;
+RecordingPrompts parse_prompt_set(const json::value& value, const std::string& where) {
+  RecordingPrompts set;
   const auto read_prompts = [&](const json::value& list, const std::string& place) {
     if (!list.is_array()) fail(place, "a list of prompts", list);
     for (const json::value& item : list.get_array())
@@ -79,7 +79,9 @@ PromptSet parse_prompt_set(const json::value& value, const std::string& where) {
   return set;
 }
 
-PromptSet read_prompt_set(const std::string& path) { return parse_prompt_set(read_json_file(path), path); }
+RecordingPrompts read_prompt_set(const std::string& path) {
+  return parse_prompt_set(read_json_file(path), path);
+}
 
 std::string default_prompt_file(const std::string& model, const Subject& subject) {
   const json::object identity = subject.identity();

@@ -32,7 +32,7 @@ struct Options {
 
 void record_golden(const Options& options) {
   check_output_path(options.output);
-  PromptSet prompts;  // read before anything is loaded
+  RecordingPrompts prompts;  // read before anything is loaded
   if (!options.prompts.empty()) prompts = read_prompt_set(options.prompts);
   const std::unique_ptr<Subject> subject = open_subject(options.subject);
   if (options.prompts.empty())

@@ -80,7 +80,8 @@ RecordedText text_of(const Subject& subject, const RecordedAnswer& answer, std::
   return text;
 }
 
-void add_texts(const Subject& subject, const PromptSet& set, Recording& recording, RecordingGaps& gaps) {
+void add_texts(const Subject& subject, const RecordingPrompts& set, Recording& recording,
+               RecordingGaps& gaps) {
   const auto add = [&](RecordedText text) {
     if (text.ids.size() >= 2) recording.texts.push_back(std::move(text));
   };
@@ -175,11 +176,11 @@ std::size_t questions_at_once(const SubjectOptions& options) {
                                                               : 2 * options.serving.max_num_seqs);
 }
 
-Recording record_answers(Subject& subject, const PromptSet& set, const RecordingSettings& settings,
+Recording record_answers(Subject& subject, const RecordingPrompts& set, const RecordingSettings& settings,
                          RecordingGaps& gaps) {
   Recording recording{
       .identity = subject.identity(), .max_new_tokens = settings.max_new_tokens, .num_top = settings.num_top};
-  for (const PromptSet::Prompt& prompt : set.prompts)
+  for (const RecordingPrompts::Prompt& prompt : set.prompts)
     recording.answers.push_back(
         {.prompt = prompt.text, .chat = prompt.chat.value_or(subject.has_chat_form())});
   ask_all(subject, recording, settings.concurrency);

@@ -16,7 +16,7 @@
 
 namespace gossamer::apps {
 
-struct PromptSet {
+struct RecordingPrompts {
   struct Prompt {
     std::string text;
     // Whether it is a user's message; nothing: where the model has a chat form.
@@ -27,8 +27,8 @@ struct PromptSet {
 };
 
 // A file of prompts: docs/verify-precision.md. Throws Error naming the file and the prompt.
-PromptSet read_prompt_set(const std::string& path);
-PromptSet parse_prompt_set(const json::value& value, const std::string& where);
+RecordingPrompts read_prompt_set(const std::string& path);
+RecordingPrompts parse_prompt_set(const json::value& value, const std::string& where);
 // The file that comes with the program for this kind of model.
 std::string default_prompt_file(const std::string& model, const Subject& subject);
 
@@ -49,7 +49,7 @@ std::size_t questions_at_once(const SubjectOptions& options);
 
 // The answers, and the texts to be read: each prompt with its answer, and the set's texts in pieces. Throws
 // Error when a question is not answered.
-Recording record_answers(Subject& subject, const PromptSet& set, const RecordingSettings& settings,
+Recording record_answers(Subject& subject, const RecordingPrompts& set, const RecordingSettings& settings,
                          RecordingGaps& gaps);
 // The same prompts answered by another; the texts are the other's, still to be read.
 Recording repeat_answers(Subject& subject, const Recording& expected, std::size_t concurrency);

@@ -23,8 +23,8 @@ std::string quote(const json::value* value) {
   return std::string(cut.substr(0, utf8_valid_prefix(cut))) + "...";
 }
 
-std::string expected_integer(const IntegerRange& range) {
-  const IntegerRange all;
+std::string expected_integer(const FieldRange& range) {
+  const FieldRange all;
   if (range.min == all.min && range.max == all.max) return "a whole number";
   if (range.max == all.max) return fmt::format("a whole number from {} on", range.min);
   return fmt::format("a whole number from {} to {}", range.min, range.max);
@@ -58,7 +58,7 @@ std::string string_at(const json::value& value, const std::string& path) {
   return std::string(value.get_string());
 }
 
-int64_t integer_at(const json::value& value, const std::string& path, const IntegerRange& range) {
+int64_t integer_at(const json::value& value, const std::string& path, const FieldRange& range) {
   std::optional<int64_t> number;
   if (value.is_int64()) number = value.get_int64();
   // Some clients write every number with a fraction: 16.0 is whole. 2^53 is where such numbers have gaps.
@@ -95,7 +95,7 @@ std::optional<bool> JsonFields::boolean(std::string_view key) const {
   return value->get_bool();
 }
 
-std::optional<int64_t> JsonFields::integer(std::string_view key, const IntegerRange& range) const {
+std::optional<int64_t> JsonFields::integer(std::string_view key, const FieldRange& range) const {
   const json::value* value = find(key);
   if (value == nullptr) return std::nullopt;
   return integer_at(*value, path_of(key), range);

@@ -15,7 +15,7 @@
 
 namespace gossamer {
 
-struct IntegerRange {
+struct FieldRange {
   int64_t min = std::numeric_limits<int64_t>::min();
   int64_t max = std::numeric_limits<int64_t>::max();
 };
@@ -34,7 +34,7 @@ class JsonFields {
 
   // Nothing where the key is absent or null.
   std::optional<bool> boolean(std::string_view key) const;
-  std::optional<int64_t> integer(std::string_view key, const IntegerRange& range = {}) const;
+  std::optional<int64_t> integer(std::string_view key, const FieldRange& range = {}) const;
   std::optional<double> number(std::string_view key) const;
   std::optional<std::string> string(std::string_view key) const;
   const json::array* array(std::string_view key) const;
@@ -57,7 +57,7 @@ ApiResult<json::value> parse_json_body(std::string_view body);
 
 // A value that stands alone (an element of a list, say), with its own path.
 std::string string_at(const json::value& value, const std::string& path);
-int64_t integer_at(const json::value& value, const std::string& path, const IntegerRange& range = {});
+int64_t integer_at(const json::value& value, const std::string& path, const FieldRange& range = {});
 
 // Text from outside as a message quotes it: valid UTF-8, its beginning where it is long.
 std::string shortened(std::string_view text);

@@ -121,6 +121,26 @@ TEST(Architecture, FilesStayShort) {
 
 // An inline function compiled in an AVX-512 file can replace the baseline's copy at link time and crash older
 // processors, so the instruction-set files include nothing that defines one.
+// Two types of one name in one namespace break no link and every program: which one a constructor makes is
+// chance.
+TEST(Architecture, EveryTypeOfAHeaderHasANameOfItsOwn) {
+  const std::regex begins_namespace("^namespace (gossamer[a-z_:]*) \\{.*");
+  const std::regex defines("^(?:struct|class|enum class) (\\w+)(?: final)?(?: :[^:].*)? \\{.*");
+  std::map<std::string, std::string> found;  // name with its namespace, file
+  for (const SourceFile& file : read_sources({"src", "apps"})) {
+    if (file.path.extension() != ".h") continue;
+    std::string space;
+    std::smatch match;
+    for (const std::string& line : file.lines) {
+      if (std::regex_match(line, match, begins_namespace)) space = match[1];
+      if (space.empty() || !std::regex_match(line, match, defines)) continue;
+      const auto [other, is_new] = found.emplace(space + "::" + match[1].str(), file.path.string());
+      EXPECT_TRUE(is_new) << other->first << " is defined in " << other->second << " and in " << file.path;
+    }
+  }
+  EXPECT_GT(found.size(), 300U);
+}
+
 TEST(Architecture, InstructionSetFilesIncludeOnlyIntrinsicsIntegersAndInl) {
   const std::regex include("^\\s*#\\s*include\\s*[<\"]([^>\"]+)[>\"].*");
   const std::regex allowed(
