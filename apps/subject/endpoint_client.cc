@@ -113,7 +113,8 @@ void EndpointClient::exchange(HttpCall request, Call& call) {
 
 bool EndpointClient::wait_to_repeat(const HttpResponse& refusal, int attempt) {
   int64_t seconds = int64_t{1} << std::min(attempt, 5);
-  if (const auto after = HttpRequest{.headers = refusal.headers}.header("retry-after")) {
+  const HttpRequest named{.headers = refusal.headers};  // to look a header up
+  if (const auto after = named.header("retry-after")) {
     int64_t said = 0;
     const auto [end, error] = std::from_chars(after->data(), after->data() + after->size(), said);
     if (error == std::errc() && end == after->data() + after->size() && said >= 0) seconds = said;
