@@ -132,7 +132,9 @@ class MisbehavingServerTest : public testing::Test {
   static void SetUpTestSuite() {
     folder_.emplace();
     server_.emplace(
-        Arguments{"serve", "demo", "--port", "0", "--max-model-len", "8192", "--log-file", log_path()});
+        // Answers that fill the model are long enough for deadlines, and end soon.
+        Arguments{"serve", "demo", "--port", "0", "--max-model-len", "4096", "--num-speculative-tokens", "0",
+                  "--log-file", log_path()});
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     while (log().find("ready") == std::string::npos && std::chrono::steady_clock::now() < deadline)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -347,6 +349,9 @@ TEST_F(MisbehavingServerTest, IsFoundOutByItsLimits) {
                   if (const std::size_t at = request.body.find("\"stop\""); at != std::string::npos)
                     request.body.replace(at, 6, "\"user\"");
                 }});
+}
+
+TEST_F(MisbehavingServerTest, IsFoundOutByItsRefusals) {
   expect_found({.theme = "limits",
                 .found_by = "too long",
                 .change_response = [](const HttpRequest& /*request*/, HttpResponse& response) {
