@@ -1,6 +1,9 @@
 // RunFile out of YAML.
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,15 +26,44 @@ RunValue value_of(const YAML::Node& node, int line) {
   return value;
 }
 
+// To pass over a document.
+class Nobody : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                       YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll finds documents without end where a token stands that it never takes ("," in the first
+// column), so two are looked for.
+bool has_second_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Nobody nobody;
+  return parser.HandleNextDocument(nobody) && parser.HandleNextDocument(nobody);
+}
+
 }  // namespace
 
 RunFile RunFile::from_yaml(const std::string& name, const std::string& text) {
   RunFile file(name, Form::kYaml);
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
+  bool is_one = false;
   try {
     // yaml-cpp takes the file's end for the end of a quoted text; the end of a document inside one is an
     // error.
-    documents = YAML::LoadAll(text + "\n...\n");
+    const std::string ended = text + "\n...\n";
+    is_one = !has_second_document(ended);
+    document = YAML::Load(ended);
   } catch (const YAML::Exception& error) {
     throw Error("{}:{}: this is no YAML: {}", name, error.mark.line + 1, error.msg);
   }
@@ -42,11 +74,11 @@ RunFile RunFile::from_yaml(const std::string& name, const std::string& text) {
       take(entry.first.Scalar(), entry.second, line);
     }
   };
-  if (documents.size() != 1 || !documents[0].IsMap()) {
+  if (!is_one || !document.IsMap()) {
     throw Error("{}:1: expected one document of \"key: value\" lines, found {}", name,
-                documents.size() > 1 ? "several documents" : "something else");
+                is_one ? "something else" : "several documents");
   }
-  for_each(documents[0], [&](const std::string& key, const YAML::Node& node, int line) {
+  for_each(document, [&](const std::string& key, const YAML::Node& node, int line) {
     if (!node.IsMap()) return file.add(key, value_of(node, line));
     for_each(node, [&](const std::string& inner, const YAML::Node& value, int inner_line) {
       file.add(key + "." + inner, value_of(value, inner_line));

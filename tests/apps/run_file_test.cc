@@ -163,6 +163,12 @@ TEST(RunFile, NamesEveryUnknownKeyWithItsLineAndTheNearestKnownOne) {
               HasSubstr("a.ini:4: [performance] case_pairs: unknown key; is [performance] case_pair meant?"));
 }
 
+// yaml-cpp's LoadAll never ends on the first of them.
+TEST(RunFile, EndsOnWhatIsNoMap) {
+  for (const char* text : {"\n,", ",", "a: 1\n...\n,", "a: 1\n---\nb: 2\n", "", "- a\n"})
+    EXPECT_THROW((void)RunFile::from_yaml("x.yaml", text), Error) << text;
+}
+
 TEST(RunFile, NamesAWrongTypeWithItsLine) {
   struct Case {
     const char* text;
